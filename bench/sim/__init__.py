@@ -1,0 +1,1 @@
+"""The parts of the upstream simulator: behaviour, answers, account, and the server over them."""

@@ -1,0 +1,1 @@
+"""What administrators do: tenancy, keys, providers, the configuration of processes."""

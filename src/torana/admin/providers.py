@@ -1,0 +1,134 @@
+"""Providers as rows: add, list, and what the built-in ones are."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from urllib.parse import urlsplit
+
+import msgspec
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from torana.core.clock import utc_now
+from torana.core.ids import new_id
+from torana.db.models import ConfigVersion, Provider
+from torana.db.session import Database
+from torana.errors import Conflict, InvalidRequest
+from torana.ledger.prices import set_price
+from torana.secret_box import SecretBox
+
+LOCAL_MODEL = "smollm2-135m"
+LOCAL_CONTEXT = 2048
+ECHO_MODEL = "echo"
+RESERVED_NAMES = ("openai", "local", "echo")
+PURPOSE = "provider-keys"
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+_DEMO_INPUT_RATE = 10_000_000
+"""0.01 USD per million tokens: what the built-in models cost, so that money can be seen at work."""
+_DEMO_OUTPUT_RATE = 20_000_000
+
+
+class ProviderView(msgspec.Struct, frozen=True):
+    """A provider as it is listed: never its key."""
+
+    id: str
+    name: str
+    kind: str
+    base_url: str
+    has_key: bool
+    enabled: bool
+    created_at: datetime
+
+
+def add_provider(
+    database: Database, box: SecretBox, *, name: str, base_url: str, api_key: str | None
+) -> ProviderView:
+    """Add an OpenAI-compatible provider at any base URL; its models are `NAME/model`.
+
+    Raises:
+        InvalidRequest: the name or the URL is not usable.
+        Conflict: the name is taken.
+    """
+    if not _NAME.fullmatch(name):
+        raise InvalidRequest(
+            "A provider's name has up to 63 lower-case letters, digits, '-' and '_', "
+            "and begins with a letter.",
+            param="name",
+        )
+    if not _is_base_url(base_url):
+        raise InvalidRequest(
+            "A base URL looks like https://host/v1, without credentials, query and fragment.",
+            param="base_url",
+        )
+    with database.write(alone=True) as session:
+        taken = session.scalar(select(Provider.id).where(Provider.name == name))
+        if name in RESERVED_NAMES or taken is not None:
+            raise Conflict(f"The provider name {name!r} is taken.")
+        row = Provider(
+            id=new_id("prov"),
+            name=name,
+            kind="compatible",
+            base_url=base_url.rstrip("/"),
+            api_key_encrypted=box.seal(api_key) if api_key else None,
+            enabled=True,
+            created_at=utc_now(),
+        )
+        session.add(row)
+        raise_version(session)
+        return _view(row)
+
+
+def _is_base_url(text: str) -> bool:
+    if not text.isascii() or not text.isprintable() or " " in text:
+        return False
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    return (
+        parts.scheme in {"http", "https"}
+        and bool(parts.hostname)
+        and port != 0
+        and "@" not in parts.netloc
+        and not parts.query
+        and not parts.fragment
+    )
+
+
+def list_providers(database: Database) -> list[ProviderView]:
+    """The providers that were added, by name."""
+    with database.read() as session:
+        return [_view(row) for row in session.scalars(select(Provider).order_by(Provider.name))]
+
+
+def seed_prices(database: Database) -> None:
+    """Give the built-in models their nominal price, unless they have one."""
+    with database.write(alone=True) as session:
+        for provider in ("local", "echo"):
+            set_price(
+                session,
+                provider=provider,
+                model="*",
+                input_rate=_DEMO_INPUT_RATE,
+                output_rate=_DEMO_OUTPUT_RATE,
+                now=utc_now(),
+            )
+
+
+def raise_version(session: Session) -> None:
+    """Tell every process, by this transaction, that the configuration has changed."""
+    session.execute(update(ConfigVersion).values(version=ConfigVersion.version + 1))
+
+
+def _view(row: Provider) -> ProviderView:
+    return ProviderView(
+        id=row.id,
+        name=row.name,
+        kind=row.kind,
+        base_url=row.base_url,
+        has_key=row.api_key_encrypted is not None,
+        enabled=row.enabled,
+        created_at=row.created_at,
+    )

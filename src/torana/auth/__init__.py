@@ -1,0 +1,1 @@
+"""Who calls: API keys, passwords, principals, and what each may do."""

@@ -1,0 +1,28 @@
+"""Permissions, and which caller has which. Pure data."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Permission(StrEnum):
+    """What a route may demand. `PUBLIC` is said on purpose, never by leaving something out."""
+
+    PUBLIC = "public"
+    CALL = "call"
+    READ_SELF = "read_self"
+    READ_MODELS = "read_models"
+    READ_USAGE = "read_usage"
+    READ_LEDGER = "read_ledger"
+
+
+KEY_PERMISSIONS = frozenset(
+    {
+        Permission.CALL,
+        Permission.READ_SELF,
+        Permission.READ_MODELS,
+        Permission.READ_USAGE,
+        Permission.READ_LEDGER,
+    }
+)
+"""What an API key may do, all of it within its own project."""

@@ -1,0 +1,1 @@
+"""The command line: `torana NOUN VERB`, one file per noun."""

@@ -1,0 +1,1 @@
+"""Pure values for every layer: ids, instants, money, usage. Imports msgspec at the most."""

@@ -1,0 +1,62 @@
+"""What may be called: providers, routes to their models, versioned prices."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from torana.db.models.base import Base, Id, Name, Nano, When
+
+
+class Provider(Base):
+    """An upstream. Its key is encrypted with a key derived from `TORANA_SECRET_KEYS`."""
+
+    __tablename__ = "providers"
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    kind: Mapped[str] = mapped_column(String(32))
+    base_url: Mapped[str] = mapped_column(Text)
+    api_key_encrypted: Mapped[bytes | None] = mapped_column(LargeBinary)
+    enabled: Mapped[bool]
+    created_at: Mapped[When]
+
+
+class ModelRoute(Base):
+    """A name that callers may ask for, and the provider's model behind it."""
+
+    __tablename__ = "model_routes"
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    name: Mapped[Name] = mapped_column(unique=True)
+    provider_id: Mapped[Id] = mapped_column(ForeignKey("providers.id"), index=True)
+    target_model: Mapped[Name]
+    max_output_tokens: Mapped[int | None] = mapped_column(BigInteger)
+    enabled: Mapped[bool]
+    created_at: Mapped[When]
+
+
+class PriceVersion(Base):
+    """A price from an instant on, in nano-dollars per million tokens. Rows are never changed."""
+
+    __tablename__ = "prices"
+    __table_args__ = (Index(None, "provider", "model", "valid_from"),)
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    provider: Mapped[str] = mapped_column(String(64))
+    model: Mapped[Name]
+    valid_from: Mapped[When]
+    input_rate: Mapped[Nano]
+    cached_rate: Mapped[Nano]
+    cache_write_rate: Mapped[Nano]
+    output_rate: Mapped[Nano]
+    reasoning_rate: Mapped[Nano]
+
+
+class ConfigVersion(Base):
+    """One row, raised by the transaction of every change: it tells processes they are stale."""
+
+    __tablename__ = "config_version"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    version: Mapped[int] = mapped_column(BigInteger)

@@ -1,0 +1,54 @@
+"""What the path of a call must know of the connection to its caller."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from torana.auth.principal import Principal
+
+
+class CallerLink(Protocol):
+    """The connection to a caller."""
+
+    def gone(self) -> bool:
+        """Whether the caller has hung up."""
+
+    def watch(self, hung_up: Callable[[float], None]) -> Callable[[], None]:
+        """Have `hung_up` called again and again once the caller has gone, with the seconds since.
+
+        Returns:
+            What ends the watch.
+        """
+
+
+class NoLink:
+    """A caller that can't hang up, such as a background job."""
+
+    def gone(self) -> bool:
+        """Never."""
+        return False
+
+    def watch(self, hung_up: Callable[[float], None]) -> Callable[[], None]:
+        """Nothing to watch."""
+        del hung_up
+        return lambda: None
+
+
+class CallContext(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about a call that is not in its body.
+
+    Attributes:
+        request_id: made by the server; also the call's id on the ledger.
+        received_at: on `time.monotonic()`.
+        link: the connection to the caller.
+        tries_before: how often the caller's SDK has tried this already.
+    """
+
+    request_id: str
+    principal: Principal
+    received_at: float
+    link: CallerLink
+    tries_before: int = 0

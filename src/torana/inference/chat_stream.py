@@ -1,0 +1,147 @@
+"""A streamed answer on its way to the caller.
+
+An iterator of bytes with `close`, as WSGI wants it. Frames leave as they come. Before the last one
+the call is posted; a cut or an error becomes an error event, never a faked finish. A class and not
+a generator, because `close` must settle the call even when nobody ever took the first frame.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+
+from torana.dialects import openai_chat
+from torana.dialects.openai_chat import StreamFold
+from torana.dialects.sse import FrameSplitter, FrameTooLargeError, data_of
+from torana.errors import CallerGone, InternalError, ToranaError, UpstreamCut, UpstreamGarbage
+from torana.inference.open_call import OpenCall
+from torana.outbound.client import Answer
+
+logger = logging.getLogger("torana.call")
+
+_RELEASE_SECONDS = 0.5
+"""How long a provider gets to close its answer after `[DONE]`, so that the connection is reused."""
+
+
+class ChatStream:
+    """The frames for the caller, and what must happen around them.
+
+    Args:
+        call: the open call; this stream settles it.
+        answer: the provider's answer, status and headers read.
+        fold: looks at the frames as they pass.
+    """
+
+    def __init__(self, call: OpenCall, answer: Answer, fold: StreamFold) -> None:
+        self._call = call
+        self._answer = answer
+        self._fold = fold
+        self._chunks = answer.chunks()
+        self._splitter = FrameSplitter()
+        self._ending = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        """The next bytes for the caller.
+
+        Raises:
+            StopIteration: the stream is over, and the call is posted.
+        """
+        if self._call.settled:
+            raise StopIteration
+        try:
+            ready = b"" if self._ending else self._next_frames()
+            if not ready:
+                self._call.succeed(self._fold.usage)
+        except ToranaError as error:
+            return self._fail(error)
+        except Exception:
+            logger.exception("call.broken", extra={"request_id": self._call.request_id})
+            return self._fail(InternalError("Torana failed in the middle of the answer."))
+        if self._call.gone():
+            if not self._call.settled:
+                self._drain()
+            # A caller that has only closed its sending side still reads: no finish is faked.
+            return openai_chat.encode_error_event(CallerGone("The caller hung up."))
+        return ready or openai_chat.encode_done()
+
+    def close(self) -> None:
+        """The server is done with this answer, to its end or because the caller went away."""
+        try:
+            if not self._call.settled:
+                self._call.caller_left()
+                self._drain()
+            if self._fold.done:
+                self._release()
+        finally:
+            self._answer.close()
+
+    def _next_frames(self) -> bytes:
+        """What the next chunks of the provider hold for the caller; empty at the end."""
+        for chunk in self._chunks:
+            self._call.first_byte()
+            ready = self._pass_on(self._frames_in(chunk))
+            if self._fold.done:
+                self._ending = True
+                return ready
+            if ready:
+                return ready
+        self._ending = True
+        ready = self._pass_on(self._splitter.finish())
+        if not self._fold.finished or self._splitter.rest.strip():
+            raise UpstreamCut("The provider's answer ended in the middle.")
+        return ready
+
+    def _frames_in(self, chunk: bytes) -> list[bytes]:
+        try:
+            return self._splitter.feed(chunk)
+        except FrameTooLargeError as error:
+            raise UpstreamGarbage("The provider sent an event without end.") from error
+
+    def _pass_on(self, frames: list[bytes]) -> bytes:
+        fold = self._fold
+        out = []
+        for frame in frames:
+            out.append(fold.pass_on(frame, data_of(frame)))
+            if fold.done:
+                break
+        return b"".join(out)
+
+    def _fail(self, error: ToranaError) -> bytes:
+        cause = self._call.cause_of(error)
+        self._answer.close()
+        if not self._call.settled:
+            self._call.fail(cause, usage=self._fold.usage, billable=True)
+        return openai_chat.encode_error_event(cause)
+
+    def _drain(self) -> None:
+        """The caller has gone: read on to the usage, as far as policy and provider allow.
+
+        The watch on the caller's connection ends this when its time is up.
+        """
+        try:
+            while not self._ending:
+                self._next_frames()
+        except Exception as error:
+            cause: ToranaError = CallerGone("The caller hung up.")
+            if isinstance(error, ToranaError):
+                stopped = self._call.cause_of(error)
+                cause = cause if stopped is error else stopped
+            else:
+                logger.exception("call.broken", extra={"request_id": self._call.request_id})
+            self._call.fail(cause, usage=self._fold.usage, billable=True)
+        else:
+            self._call.succeed(self._fold.usage)
+
+    def _release(self) -> None:
+        """Read the provider's closing bytes, so that its connection can be used again."""
+        exchange = self._call.exchange
+        exchange.deadline = min(exchange.deadline, time.monotonic() + _RELEASE_SECONDS)
+        try:
+            for _ in self._chunks:
+                pass
+        except ToranaError:
+            return  # It is closed instead of reused.

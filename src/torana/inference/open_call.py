@@ -1,0 +1,240 @@
+"""A call between its admission and its posting. Whoever opens one settles it, exactly once."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from torana.core.money import Price, cost
+from torana.core.usage import NO_USAGE, Counted, Usage
+from torana.errors import CallerGone, ToranaError
+from torana.inference.caller import CallContext
+from torana.ledger.records import Receipt, Settlement, Status
+from torana.ledger.teller import Teller
+from torana.obs.metrics import CallFigures, Metrics
+from torana.outbound.client import Exchange
+from torana.routing.catalog import Target
+
+logger = logging.getLogger("torana.call")
+
+
+class OpenCall:
+    """The state of one call under way.
+
+    Args:
+        context: of the request.
+        receipt: the durable reservation.
+        target: what the call is priced by.
+        streamed: whether the answer is a stream.
+        exchange: the way to the provider.
+        drain_seconds: how long the answer is read on when the caller has hung up.
+        forget: is told when the call is over.
+    """
+
+    def __init__(
+        self,
+        *,
+        context: CallContext,
+        receipt: Receipt,
+        target: Target,
+        streamed: bool,
+        exchange: Exchange,
+        teller: Teller,
+        metrics: Metrics,
+        drain_seconds: float,
+        forget: Callable[[OpenCall], None],
+    ) -> None:
+        self.context = context
+        self.target = target
+        self.exchange = exchange
+        self.attempts: list[dict[str, Any]] = []
+        self.provider_request_id: str | None = None
+        self.settled = False
+        self._receipt = receipt
+        self._streamed = streamed
+        self._teller = teller
+        self._metrics = metrics
+        self._forget = forget
+        self._first_byte: float | None = None
+        self._stopped_by: ToranaError | None = None
+        self._caller_left = False
+        self._drain_seconds = drain_seconds
+        self._unwatch = context.link.watch(self._caller_gone)
+
+    @property
+    def request_id(self) -> str:
+        """The id of the request, and of the call on the ledger."""
+        return self.context.request_id
+
+    @property
+    def price(self) -> Price | None:
+        """The price of the target, as it was at admission."""
+        return self.target.price
+
+    @property
+    def bound_nano(self) -> int:
+        """What is reserved."""
+        return self._receipt.record.bound_nano
+
+    def first_byte(self) -> None:
+        """The provider's answer begins."""
+        if self._first_byte is None:
+            self._first_byte = time.monotonic()
+
+    def stop(self, reason: ToranaError) -> None:
+        """End the call from outside: its provider's answer is cut, and `reason` is why."""
+        if self._stopped_by is None:
+            self._stopped_by = reason
+            self.exchange.abort()
+
+    def gone(self) -> bool:
+        """Whether the caller has hung up."""
+        return self._caller_left or self.context.link.gone()
+
+    def abandoned(self) -> bool:
+        """Whether another try of a provider would be for nobody."""
+        return self.exchange.aborted or self.gone()
+
+    def caller_left(self) -> None:
+        """The server has given the caller up; the watch on its connection may not know yet."""
+        self._caller_left = True
+
+    def cause_of(self, error: ToranaError) -> ToranaError:
+        """What really ended the call, when `error` may only be the cut that `stop` made."""
+        return self._stopped_by if self._stopped_by is not None else error
+
+    def succeed(self, usage: Usage | None, http_status: int = 200) -> int:
+        """Post an answer that came to its end; without a usage it costs its bound.
+
+        Returns:
+            The cost in nano-dollars.
+        """
+        gone = self.gone()
+        return self._settle(
+            status=Status.CANCELLED if gone else Status.OK,
+            usage=usage,
+            billable=True,
+            http_status=http_status,
+            error_code=CallerGone.code if gone else None,
+        )
+
+    def fail(self, error: ToranaError, *, usage: Usage | None, billable: bool) -> int:
+        """Post a call that has failed.
+
+        Args:
+            error: what the caller is told, or would be.
+            usage: what the provider reported before.
+            billable: it may have been processed, so it costs its usage or its bound.
+
+        Returns:
+            The cost in nano-dollars.
+        """
+        gone = self.gone() or isinstance(error, CallerGone)
+        return self._settle(
+            status=Status.CANCELLED if gone else Status.ERROR,
+            usage=usage,
+            billable=billable,
+            http_status=CallerGone.status if gone else error.status,
+            error_code=error.code,
+        )
+
+    def _caller_gone(self, seconds: float) -> None:
+        if seconds >= self._drain_seconds:
+            self.stop(CallerGone("The caller hung up."))
+
+    def _settle(
+        self,
+        *,
+        status: Status,
+        usage: Usage | None,
+        billable: bool,
+        http_status: int,
+        error_code: str | None,
+    ) -> int:
+        if self.settled:
+            message = "a call was settled twice"
+            raise RuntimeError(message)
+        self.settled = True
+        if not billable:
+            counted, amount = Counted.PROVIDER, 0
+        elif usage is None:
+            counted, amount = Counted.BOUND, self.bound_nano
+        else:
+            counted = Counted.PROVIDER
+            amount = cost(usage, self.price) if self.price is not None else 0
+        ended = time.monotonic()
+        settlement = Settlement(
+            status=status,
+            counted=counted,
+            usage=usage or NO_USAGE,
+            cost_nano=amount,
+            streamed=self._streamed,
+            http_status=http_status,
+            provider=self.target.provider,
+            target_model=self.target.model,
+            price_id=self.price.id if self.price is not None else None,
+            error_code=error_code,
+            duration_ms=round((ended - self.context.received_at) * 1000),
+            first_byte_ms=self._milliseconds(self._first_byte),
+            provider_request_id=self.provider_request_id,
+            attempts=self.attempts,
+        )
+        try:
+            self._teller.post(self._receipt, settlement)
+        finally:
+            self._unwatch()
+            self._forget(self)
+            self._report(settlement)
+        return amount
+
+    def _report(self, settlement: Settlement) -> None:
+        """The one line of this call in the log, and its figures."""
+        record = self._receipt.record
+        usage = settlement.usage
+        received = self.context.received_at
+        self._metrics.call_settled(
+            CallFigures(
+                route=record.route,
+                model=record.model,
+                provider=settlement.provider,
+                status=settlement.status.value,
+                error_code=settlement.error_code,
+                seconds=settlement.duration_ms / 1000,
+                first_byte_seconds=(
+                    None if self._first_byte is None else self._first_byte - received
+                ),
+                input_tokens=usage.total_input,
+                output_tokens=usage.total_output,
+                cost_nano=settlement.cost_nano,
+            )
+        )
+        logger.info(
+            "call.settled",
+            extra={
+                "request_id": record.call_id,
+                "route": record.route,
+                "model": record.model,
+                "provider": settlement.provider,
+                "target_model": settlement.target_model,
+                "status": settlement.status.value,
+                "http_status": settlement.http_status,
+                "error_code": settlement.error_code,
+                "counted": settlement.counted.value,
+                "input_tokens": usage.total_input,
+                "output_tokens": usage.total_output,
+                "cost_nano": settlement.cost_nano,
+                "bound_nano": record.bound_nano,
+                "streamed": settlement.streamed,
+                "duration_ms": settlement.duration_ms,
+                "first_byte_ms": settlement.first_byte_ms,
+                "tries": len(settlement.attempts),
+                "key_id": record.key_id,
+                "project_id": record.project_id,
+                "organisation_id": record.organisation_id,
+            },
+        )
+
+    def _milliseconds(self, instant: float | None) -> int | None:
+        return None if instant is None else round((instant - self.context.received_at) * 1000)

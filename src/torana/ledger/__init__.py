@@ -1,0 +1,1 @@
+"""Money and limits: judging calls, the teller that settles them durably, prices and reports."""

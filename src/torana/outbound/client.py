@@ -1,0 +1,219 @@
+"""The HTTP client to providers.
+
+urllib3 with our own handling of time: connect, first byte, silence between bytes, and the call as a
+whole are four different limits. Errors of urllib3 and of the socket become ours here, most specific
+first, and say whether the request surely was not sent.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import truststore
+import urllib3
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    LocationParseError,
+    NameResolutionError,
+    NewConnectionError,
+    SSLError,
+)
+from urllib3.response import BaseHTTPResponse
+from urllib3.util import Timeout, parse_url
+
+from torana.errors import (
+    UpstreamCut,
+    UpstreamError,
+    UpstreamGarbage,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+from torana.outbound.exchange import DeadlineKeeper, Exchange, Timeouts
+from torana.outbound.pools import Pool, SecurePool, current_exchange
+
+__all__ = ["Answer", "Exchange", "HttpClient", "Timeouts"]
+
+_CHUNK = 65_536
+
+
+class Answer:
+    """A provider's answer whose body is not read yet. `close` it in any case.
+
+    Attributes:
+        status: the HTTP status.
+        headers: case-insensitive.
+    """
+
+    def __init__(
+        self,
+        response: BaseHTTPResponse,
+        exchange: Exchange,
+        timeouts: Timeouts,
+        keeper: DeadlineKeeper,
+    ) -> None:
+        self._response = response
+        self._exchange = exchange
+        self._idle = timeouts.idle
+        self._keeper = keeper
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
+
+    def read(self, limit: int) -> bytes:
+        """The whole body.
+
+        Raises:
+            UpstreamGarbage: it is larger than `limit` bytes.
+            UpstreamTimeout, UpstreamCut: it did not arrive whole.
+        """
+        parts = []
+        size = 0
+        for chunk in self.chunks():
+            size += len(chunk)
+            if size > limit:
+                raise UpstreamGarbage("The model's answer is larger than Torana accepts.")
+            parts.append(chunk)
+        return b"".join(parts)
+
+    def chunks(self) -> Iterator[bytes]:
+        """The body as it arrives, nothing held back.
+
+        Raises:
+            UpstreamTimeout, UpstreamCut: it did not arrive whole.
+        """
+        response = self._response
+        exchange = self._exchange
+        while True:
+            exchange.wait_at_most(self._idle)
+            try:
+                chunk = response.read1(_CHUNK)
+            except (HTTPError, OSError) as error:
+                raise _error_of(error, exchange) from error
+            if not chunk:
+                break
+            yield chunk
+        # http.client takes an early end for the end: the length tells them apart.
+        if response.length_remaining or exchange.expired or exchange.aborted:
+            raise _error_of(None, exchange)
+        exchange.detach()
+        response.release_conn()
+        self._keeper.discard(exchange)
+
+    def close(self) -> None:
+        """Be done with the answer; unless it was read to its end, its connection is closed too."""
+        self._keeper.discard(self._exchange)
+        self._response.close()
+
+
+class HttpClient:
+    """A pool of connections to all providers; share one per process."""
+
+    def __init__(self, *, idle_connections: int = 256) -> None:
+        self._keeper = DeadlineKeeper()
+        self._manager = urllib3.PoolManager(
+            num_pools=256,
+            maxsize=idle_connections,
+            block=False,
+            retries=False,
+            ssl_context=truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+        )
+        self._manager.pool_classes_by_scheme = {"http": Pool, "https": SecurePool}
+
+    def post(
+        self,
+        url: str,
+        *,
+        body: bytes,
+        headers: Mapping[str, str],
+        timeouts: Timeouts,
+        exchange: Exchange,
+    ) -> Answer:
+        """Send a request and wait for the status line and headers of its answer.
+
+        Raises:
+            UpstreamUnreachable: it was surely not sent.
+            UpstreamTimeout, UpstreamCut: it may have been processed.
+        """
+        return self._request("POST", url, body, headers, timeouts, exchange)
+
+    def get(
+        self, url: str, *, headers: Mapping[str, str], timeouts: Timeouts, exchange: Exchange
+    ) -> Answer:
+        """Like `post`, without a body."""
+        return self._request("GET", url, None, headers, timeouts, exchange)
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._manager.clear()
+
+    def _request(
+        self,
+        method: str,
+        url: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        timeouts: Timeouts,
+        exchange: Exchange,
+    ) -> Answer:
+        left = exchange.deadline - time.monotonic()
+        if left <= 0 or exchange.aborted:
+            raise UpstreamUnreachable("No time is left for this call.")
+        # A fresh try: the connection before may have been shut.
+        exchange.sent = False
+        exchange.first_byte = timeouts.first_byte
+        exchange.limit = exchange.deadline  # urllib3 keeps the time to connect.
+        self._keeper.add(exchange)
+        token = current_exchange.set(exchange)
+        try:
+            pool, target = self._pool(url)
+            response = pool.urlopen(
+                method,
+                target,
+                body=body,
+                headers=headers,
+                retries=False,
+                redirect=False,
+                assert_same_host=False,
+                timeout=Timeout(connect=min(timeouts.connect, left), read=None),
+                preload_content=False,
+                decode_content=False,
+            )
+        except (HTTPError, OSError) as error:
+            self._keeper.discard(exchange)
+            raise _error_of(error, exchange) from error
+        except BaseException:
+            self._keeper.discard(exchange)
+            raise
+        finally:
+            current_exchange.reset(token)
+        return Answer(response, exchange, timeouts, self._keeper)
+
+    def _pool(self, url: str) -> tuple[Any, str]:
+        parsed = parse_url(url)
+        pool = self._manager.connection_from_host(parsed.host, parsed.port, parsed.scheme)
+        return pool, parsed.request_uri
+
+
+_NOT_SENT: tuple[tuple[type[Exception], str], ...] = (
+    (ConnectTimeoutError, "The provider did not accept a connection in time."),
+    (NameResolutionError, "The provider's host name could not be resolved."),
+    (NewConnectionError, "The provider could not be reached."),
+    (LocationParseError, "The provider's address is not a URL."),
+)
+"""Most specific first: these say by themselves that nothing was sent."""
+
+
+def _error_of(error: Exception | None, exchange: Exchange) -> UpstreamError:
+    for kind, message in _NOT_SENT:
+        if isinstance(error, kind):
+            return UpstreamUnreachable(message)
+    if not exchange.sent:
+        if isinstance(error, SSLError):
+            return UpstreamUnreachable("No trusted connection to the provider could be made.")
+        return UpstreamUnreachable("The provider could not be reached.")
+    if exchange.expired:
+        return UpstreamTimeout("The provider did not answer in time.")
+    return UpstreamCut("The provider's connection ended before its answer did.")

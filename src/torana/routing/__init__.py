@@ -1,0 +1,1 @@
+"""Which provider's model answers a call."""

@@ -1,0 +1,77 @@
+"""What a web process is made of: the composition root of its services.
+
+Imported by a worker only, after gevent has patched it.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from torana.admin.configuration import Configuration
+from torana.auth.api_keys import KeyRing
+from torana.core.ids import new_id
+from torana.db.session import Database
+from torana.inference.retry import RetryPolicy
+from torana.inference.service import InferenceService, Limits
+from torana.ledger.open_lane import open_lane
+from torana.ledger.owners import OwnerHeartbeat
+from torana.ledger.teller import Teller
+from torana.obs import logs
+from torana.obs.metrics import open_metrics
+from torana.outbound.client import HttpClient, Timeouts
+from torana.settings import Settings
+from torana.web.application import create_app
+from torana.web.endpoint import ToranaApp
+from torana.web.hangups import HangupWatcher
+from torana.web.services import Services
+
+
+def build(settings: Settings) -> ToranaApp:
+    """Build the services and the application of this process, and start its background work.
+
+    Raises:
+        ConfigurationError: a setting is not usable.
+    """
+    logs.configure(settings, "web")
+    metrics = open_metrics(settings.metrics_dir)
+    database = Database(settings.resolved_database_url)
+    configuration = Configuration(settings, database)
+    owner = OwnerHeartbeat(database, owner_id=new_id("own"), kind="web")
+    # A process that starts while the database is away waits for it in the background: if it ended,
+    # the master would take its healthy siblings down with it.
+    configuration.run_once()
+    owner.run_once()
+    hangups = HangupWatcher()
+    hangups.start()
+    stopping, draining = threading.Event(), threading.Event()
+    for run in (configuration.run, owner.run):
+        threading.Thread(target=run, args=(stopping,), daemon=True).start()
+    inference = InferenceService(
+        upstreams=configuration.present,
+        teller=Teller(open_lane(database, owner.owner_id), metrics),
+        http=HttpClient(),
+        metrics=metrics,
+        limits=Limits(
+            timeouts=Timeouts(
+                connect=settings.connect_timeout,
+                first_byte=settings.first_byte_timeout,
+                idle=settings.idle_timeout,
+            ),
+            retry=RetryPolicy(attempts=settings.retry_attempts),
+            total=settings.total_timeout,
+            drain=settings.drain_seconds if settings.disconnect_policy == "drain" else 0.0,
+        ),
+    )
+    return create_app(
+        Services(
+            settings=settings,
+            database=database,
+            key_ring=KeyRing(database),
+            catalog=lambda: configuration.present().catalog,
+            inference=inference,
+            metrics=metrics,
+            hangups=hangups,
+            draining=draining,
+            leave=owner.leave,
+        )
+    )

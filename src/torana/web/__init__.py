@@ -1,0 +1,1 @@
+"""The edge of HTTP: routes, who may use them, and errors in the caller's dialect."""

@@ -1,0 +1,1 @@
+"""Routes in OpenAI's wire format."""

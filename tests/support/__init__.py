@@ -1,0 +1,1 @@
+"""What tests share: real databases, real servers, real keys."""

@@ -1,0 +1,206 @@
+"""Small real objects around a call: a teller that remembers, a provider's answer from a script."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from torana.auth.principal import Principal
+from torana.core.money import Price
+from torana.errors import UpstreamCut
+from torana.inference.caller import CallContext
+from torana.inference.open_call import OpenCall
+from torana.ledger.records import CallRecord, Receipt, Settlement
+from torana.ledger.teller import Teller
+from torana.obs.metrics import CallFigures, Metrics
+from torana.outbound.client import Answer, Exchange
+from torana.routing.catalog import Target
+
+ADMITTED_AT = datetime(2026, 1, 2, tzinfo=UTC)
+BOUND = 1000
+PRICE = Price(
+    id="price_1",
+    input=1_000_000,
+    cached=500_000,
+    cache_write=2_000_000,
+    output=3_000_000,
+    reasoning=3_000_000,
+)
+"""One nano-dollar for a token of input, three for one of output."""
+TARGET = Target(provider="fake", model="target-model", price=PRICE)
+PRINCIPAL = Principal(
+    key_id="key_1",
+    key_name="k",
+    project_id="proj_1",
+    project_name="p",
+    organisation_id="org_1",
+    organisation_name="o",
+    user_id=None,
+    balance_ids=("bal_1",),
+)
+
+
+class RecordingTeller(Teller):
+    """Admits everything, remembers all, and fails when told to."""
+
+    def __init__(self) -> None:
+        self.admitted: list[CallRecord] = []
+        self.posts: list[tuple[Receipt, Settlement]] = []
+        self.refusal: Exception | None = None
+        self.post_error: Exception | None = None
+
+    def admit(self, record: CallRecord) -> Receipt:
+        if self.refusal is not None:
+            raise self.refusal
+        self.admitted.append(record)
+        return Receipt(record, ADMITTED_AT)
+
+    def post(self, receipt: Receipt, settlement: Settlement) -> None:
+        self.posts.append((receipt, settlement))
+        if self.post_error is not None:
+            raise self.post_error
+
+    @property
+    def settlement(self) -> Settlement:
+        """That of the one post."""
+        assert len(self.posts) == 1
+        return self.posts[0][1]
+
+
+class RecordingMetrics(Metrics):
+    """Metrics of no registry."""
+
+    def __init__(self) -> None:
+        self.opened = 0
+        self.settled: list[CallFigures] = []
+
+    def call_opened(self) -> None:
+        self.opened += 1
+
+    def call_settled(self, figures: CallFigures) -> None:
+        self.settled.append(figures)
+
+
+class FakeLink:
+    """A caller that hangs up when told to."""
+
+    def __init__(self) -> None:
+        self.is_gone = False
+        self.watches = 0
+        self.unwatches = 0
+        self._hung_up: Callable[[float], None] | None = None
+
+    def gone(self) -> bool:
+        return self.is_gone
+
+    def watch(self, hung_up: Callable[[float], None]) -> Callable[[], None]:
+        self.watches += 1
+        self._hung_up = hung_up
+
+        def unwatch() -> None:
+            self.unwatches += 1
+
+        return unwatch
+
+    def hang_up(self, seconds: float = 0.0) -> None:
+        """The caller left so many seconds ago; the watcher tells it once."""
+        self.is_gone = True
+        if self._hung_up is not None:
+            self._hung_up(seconds)
+
+
+Step = bytes | Exception | Callable[[], None]
+"""A chunk that arrives, an error that reading raises, or something that happens meanwhile."""
+
+
+class ScriptedAnswer(Answer):
+    """An answer that arrives as its script says; an exchange that was aborted cuts it."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        *steps: Step,
+        status: int = 200,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        self._exchange = exchange
+        self._steps = steps
+        self.status = status
+        self.headers = {"content-type": "text/event-stream"} if headers is None else headers
+        self.closed = 0
+        self.taken = 0
+        """Steps that were read."""
+
+    def chunks(self) -> Iterator[bytes]:
+        for step in self._steps:
+            if self._exchange.aborted:
+                raise UpstreamCut("aborted")
+            self.taken += 1
+            if isinstance(step, bytes):
+                yield step
+            elif isinstance(step, Exception):
+                raise step
+            else:
+                step()
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@dataclass
+class Scene:
+    """An open call and all that is around it."""
+
+    teller: RecordingTeller = field(default_factory=RecordingTeller)
+    metrics: RecordingMetrics = field(default_factory=RecordingMetrics)
+    link: FakeLink = field(default_factory=FakeLink)
+    exchange: Exchange = field(default_factory=lambda: Exchange(time.monotonic() + 600))
+    opened: list[OpenCall] = field(default_factory=list)
+    forgotten: list[OpenCall] = field(default_factory=list)
+    target: Target = TARGET
+    bound_nano: int = BOUND
+    drain_seconds: float = 60.0
+    streamed: bool = True
+
+    def open(self) -> OpenCall:
+        record = CallRecord(
+            call_id="req_1",
+            organisation_id="org_1",
+            project_id="proj_1",
+            user_id=None,
+            key_id="key_1",
+            balance_ids=("bal_1",),
+            route="openai.chat.completions",
+            model="asked-model",
+            provider=self.target.provider,
+            target_model=self.target.model,
+            bound_nano=self.bound_nano,
+            price_id=self.target.price.id if self.target.price is not None else None,
+        )
+        call = OpenCall(
+            context=context(self.link),
+            receipt=self.teller.admit(record),
+            target=self.target,
+            streamed=self.streamed,
+            exchange=self.exchange,
+            teller=self.teller,
+            metrics=self.metrics,
+            drain_seconds=self.drain_seconds,
+            forget=self.forgotten.append,
+        )
+        self.opened.append(call)
+        return call
+
+
+def context(link: FakeLink | None = None, **values: Any) -> CallContext:
+    """A request of `PRINCIPAL`."""
+    fields: dict[str, Any] = {
+        "request_id": "req_1",
+        "principal": PRINCIPAL,
+        "received_at": time.monotonic(),
+        "link": link or FakeLink(),
+    }
+    return CallContext(**(fields | values))
