@@ -113,6 +113,9 @@ class Configuration:
                 logger.info("configuration.refreshed", extra={"version": self._version})
         except ToranaError as error:
             logger.warning("configuration.stale", extra={"error_code": error.code})
+        except Exception:
+            # Whatever it is (a table that a migration has taken away), the next look may work.
+            logger.exception("configuration.stale")
 
     def _added(self, rows: Iterable[ProviderRow]) -> list[ProviderConfig]:
         configs = []

@@ -77,3 +77,6 @@ class OwnerHeartbeat:
             self.beat()
         except ToranaError as error:
             logger.warning("owner.silent", extra={"error_code": error.code})
+        except Exception:
+            # Whatever it is, a process that lives must go on saying so.
+            logger.exception("owner.silent")

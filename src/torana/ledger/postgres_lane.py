@@ -78,11 +78,12 @@ class PostgresLane(Lane):
         When the connection was lost at the commit, the database is asked whether that happened
         before anything is repeated.
         """
+        self._take_doubtful()  # What is not known of an earlier batch says nothing of this one.
         try:
             try:
                 return self._settle(batch)
             except (psycopg.OperationalError, psycopg.InterfaceError):
-                doubtful, self._doubtful = self._doubtful, None
+                doubtful = self._take_doubtful()
                 if doubtful is not None and self._has_happened(doubtful):
                     return doubtful.settled
                 return self._settle(batch)
@@ -90,6 +91,10 @@ class PostgresLane(Lane):
             raise LedgerUnavailable("The ledger is not available.", retry_after=1) from error
         except psycopg.Error as error:
             raise UnwritableRow("The ledger refused an entry.") from error
+
+    def _take_doubtful(self) -> _Doubtful | None:
+        doubtful, self._doubtful = self._doubtful, None
+        return doubtful
 
     def _settle(self, batch: Sequence[Job]) -> Settled:
         try:

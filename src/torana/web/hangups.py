@@ -7,6 +7,7 @@ system call, whatever their number.
 
 from __future__ import annotations
 
+import logging
 import select
 import threading
 import time
@@ -15,6 +16,8 @@ from collections.abc import Callable
 import msgspec
 
 from torana.offload import native_poll
+
+logger = logging.getLogger("torana.web")
 
 _PERIOD_SECONDS = 0.25
 # The peer has closed its side. Only Linux tells this without reading; elsewhere a hang-up shows
@@ -61,8 +64,13 @@ class HangupWatcher:
                     watch.gone_at = now
             gone = [watch for watch in self._watches.values() if watch.gone_at is not None]
         for watch in gone:
-            if watch.hung_up is not None and watch.gone_at is not None:
+            if watch.hung_up is None or watch.gone_at is None:
+                continue
+            try:
                 watch.hung_up(now - watch.gone_at)
+            except Exception:
+                # One call that breaks must not end the watch for all.
+                logger.exception("hangup.broken")
 
     def _run(self) -> None:
         while not self._stopping.wait(_PERIOD_SECONDS):
