@@ -6,16 +6,19 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format bench lock clean
+.PHONY: help up test chaos lint format bench bench-reports lock clean
 
 help: ## List the targets.
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 up: $(VENV)/.runtime $(VENV)/.model ## Install, start everything, and ask the local model a question.
 	@exec $(BIN)/torana up
 
 test: $(VENV)/.dev $(VENV)/.model ## Install what the tests need, and run them all.
 	$(BIN)/python -m pytest
+
+chaos: $(VENV)/.dev ## Run the failure tests in their long form; each prints its figures.
+	$(BIN)/python -m pytest tests/chaos --chaos=long -s $(CHAOS)
 
 lint: $(VENV)/.dev ## Check style, types and layers.
 	$(BIN)/ruff check .
@@ -30,6 +33,9 @@ format: $(VENV)/.dev ## Put the code into the house's form.
 
 bench: $(VENV)/.dev ## Measure the service against the project's own simulator.
 	$(BIN)/python -m bench.run $(BENCH)
+
+bench-reports: $(VENV)/.dev ## Measure reports over ten million calls.
+	$(BIN)/python -m bench.reports
 
 lock: ## Write the lock files anew (needs uv).
 	uv pip compile $(LOCK) pyproject.toml -o requirements/runtime.txt

@@ -27,6 +27,12 @@ WEB_TITLE = "torana: web"
 MASTER_TITLE = "torana: web master"
 # The key belongs to a user, so that each call is judged by four balances, as in real life.
 USER = "bench@example.com"
+KEY_LIMITS = (
+    *("--budget-usd", "1000000", "--period", "month"),
+    *("--rpm", "100000000", "--tpm", "100000000000", "--concurrency", "100000"),
+)
+SCOPES = (("user", USER), ("project", "default"), ("organisation", "default"))
+"""Beside the key: each has a budget and limits of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +123,14 @@ def bootstrap(setup: Setup, environment: Mapping[str, str]) -> str:
         setup,
         environment,
         *("keys", "create", "--project", "default", "--name", "bench", "--user", USER, "--json"),
+        *KEY_LIMITS,
     )
+    for scope, name in SCOPES:
+        chosen = ("--scope", scope, "--id", name)
+        budget = ("--amount-usd", "1000000", "--period", "month", "--time-zone", "Europe/Berlin")
+        _command(setup, environment, "budgets", "create", *chosen, *budget)
+        rates = ("--rpm", "100000000", "--tpm", "100000000000", "--concurrency", "100000")
+        _command(setup, environment, "limits", "set", *chosen, *rates)
     try:
         return str(json.loads(made)["key"])
     except (ValueError, LookupError, TypeError) as error:
@@ -126,7 +139,7 @@ def bootstrap(setup: Setup, environment: Mapping[str, str]) -> str:
 
 def chat_status(url: str, key: str, model: str = "gpt-4o-mini") -> int:
     """The status of one small chat call; 0 when there was no answer."""
-    body = {"model": model, "messages": [{"role": "user", "content": "hello"}], "max_tokens": 16}
+    body = {"model": model, "messages": [{"role": "user", "content": "hello"}], "max_tokens": 64}
     return status(url, "POST", "/v1/chat/completions", json.dumps(body), key)
 
 

@@ -5,11 +5,13 @@ prints one line, `{"url": "http://127.0.0.1:9100", "pid": 4711}`. SIGTERM and SI
 
 Routes: `POST /v1/chat/completions` (JSON, and SSE with `stream: true`, with a usage chunk when
 `stream_options.include_usage` asks for it), `POST /v1/messages` (JSON, and SSE with named events),
-`GET /v1/models`. Any model name is served. Headers are not looked at, keys neither.
+`GET /v1/models`. Any model name is served. Headers are not looked at, keys neither; the journal
+notes `x-request-id` and `x-torana-attempt` of the request, in lower case.
 
 Control: `GET /_account` tells what was served and what it would bill, `POST /_reset` empties those
 books, `POST /_behaviour` takes a JSON object with the names below in lower case and without `SIM_`
-(what is absent gets its default) and acts on the calls that come after it.
+(what is absent gets its default) and acts on the calls that come after it; `models` in it maps
+names of models to behaviours of their own, whole ones with a `journal` each.
 
 | variable | flag | default | meaning |
 |---|---|---|---|

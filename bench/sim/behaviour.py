@@ -13,6 +13,8 @@ from typing import Literal
 import msgspec
 
 TOKENS_PER_CHUNK = 3
+_NO_TEXT = {"models"}
+"""Fields that neither a flag nor a variable sets."""
 
 
 class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -20,7 +22,8 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     `latency_ms` passes before the first byte, `chunk_ms` between two chunks of a stream.
     `output_tokens` of None means three for each chunk. `bill` chooses whether the token counts are
-    these numbers (`fixed`) or follow from the request (`request`).
+    these numbers (`fixed`) or follow from the request (`request`). `models` has the behaviour of
+    single models, by their names; it can be set by `POST /_behaviour` only.
     """
 
     latency_ms: float = 0.0
@@ -30,6 +33,7 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     output_tokens: int | None = None
     bill: Literal["fixed", "request"] = "fixed"
     journal: bool = False
+    models: dict[str, Behaviour] = {}
 
     def __post_init__(self) -> None:
         """Refuse numbers that no server could act on.
@@ -55,8 +59,12 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add one flag for each field; a flag that is absent stays out of the namespace."""
     group = parser.add_argument_group("behaviour (each also as SIM_... in the environment)")
-    for flag in (name.replace("_", "-") for name in Behaviour.__struct_fields__):
+    for flag in (name.replace("_", "-") for name in _names()):
         group.add_argument(f"--{flag}", default=argparse.SUPPRESS, metavar="VALUE")
+
+
+def _names() -> list[str]:
+    return [name for name in Behaviour.__struct_fields__ if name not in _NO_TEXT]
 
 
 def from_sources(environment: Mapping[str, str], flags: Mapping[str, object]) -> Behaviour:
@@ -66,7 +74,7 @@ def from_sources(environment: Mapping[str, str], flags: Mapping[str, object]) ->
         ValueError: When a value does not fit its field.
     """
     values: dict[str, object] = {}
-    for name in Behaviour.__struct_fields__:
+    for name in _names():
         text = flags.get(name, environment.get(f"SIM_{name.upper()}", ""))
         if text != "":
             values[name] = text

@@ -16,13 +16,14 @@ class BadRequestError(ValueError):
 
 
 class Request(NamedTuple):
-    """One request; `end` is where the next one starts in the buffer."""
+    """One request; `end` is where the next one starts in the buffer, `head` is in lower case."""
 
     method: bytes
     path: bytes
     body: bytes
     keep_alive: bool
     end: int
+    head: bytes
 
 
 def parse(buffer: bytes) -> Request | int:
@@ -45,7 +46,7 @@ def parse(buffer: bytes) -> Request | int:
         raise BadRequestError("not an HTTP/1 request line")
     head = buffer[line_end : head_end + 2].lower()
     start = head_end + 4
-    length = _header(head, b"content-length")
+    length = header(head, b"content-length")
     if length is not None:
         if not length.isdigit() or int(length) > MAX_BODY:
             raise BadRequestError("bad content-length")
@@ -53,18 +54,19 @@ def parse(buffer: bytes) -> Request | int:
         if len(buffer) < end:
             return end
         body = buffer[start:end]
-    elif _header(head, b"transfer-encoding") is not None:
+    elif header(head, b"transfer-encoding") is not None:
         parts = _dechunk(buffer, start)
         if isinstance(parts, int):
             return parts
         body, end = parts
     else:
         body, end = b"", start
-    keep_alive = _header(head, b"connection") != b"close" and words[2] == b"HTTP/1.1"
-    return Request(words[0], words[1].partition(b"?")[0], body, keep_alive, end)
+    keep_alive = header(head, b"connection") != b"close" and words[2] == b"HTTP/1.1"
+    return Request(words[0], words[1].partition(b"?")[0], body, keep_alive, end, head)
 
 
-def _header(head: bytes, name: bytes) -> bytes | None:
+def header(head: bytes, name: bytes) -> bytes | None:
+    """The value of a header in a request's head, in lower case as the head is."""
     at = head.find(b"\r\n" + name + b":")
     if at < 0:
         return None

@@ -25,7 +25,7 @@ from bench.sim.answers import (
     json_response,
 )
 from bench.sim.behaviour import Behaviour
-from bench.sim.http import BadRequestError, Request, parse
+from bench.sim.http import BadRequestError, Request, header, parse
 
 ROUTES: dict[bytes, Dialect] = {
     b"/v1/chat/completions": "openai",
@@ -68,6 +68,7 @@ class Call:
         "behaviour",
         "due",
         "frames",
+        "head",
         "kind",
         "number",
         "sent",
@@ -75,9 +76,10 @@ class Call:
         "timer",
     )
 
-    def __init__(self, simulator: Simulator, kind: Kind) -> None:
+    def __init__(self, simulator: Simulator, kind: Kind, behaviour: Behaviour, head: bytes) -> None:
         self.kind = kind
-        self.behaviour = simulator.behaviour
+        self.behaviour = behaviour
+        self.head = head
         # A reset replaces the account; a call that was open then still belongs to the old one.
         self.account: Account = simulator.account
         self.tally: Tally = self.account.open(kind.model)
@@ -101,7 +103,14 @@ class Call:
                 "input_tokens": usage.input_tokens,
                 "output_tokens": output_tokens,
                 "state": "cut" if cut else "completed",
+                "request_id": self._sent(b"x-request-id"),
+                "attempt": self._sent(b"x-torana-attempt"),
             }
+
+    def _sent(self, name: bytes) -> str | None:
+        """What the client called this call by; looked up only for the journal."""
+        value = header(self.head, name)
+        return None if value is None else value.decode("latin-1")
 
 
 class Connection(asyncio.Protocol):
@@ -182,7 +191,7 @@ class Connection(asyncio.Protocol):
         """Find the route of a request and act on it."""
         dialect = ROUTES.get(request.path)
         if dialect is not None and request.method == b"POST":
-            self.begin(dialect, request.body)
+            self.begin(dialect, request)
         elif request.path == b"/v1/models" and request.method == b"GET":
             self.transport.write(MODEL_LIST)
         elif request.path.startswith(b"/_"):
@@ -190,12 +199,13 @@ class Connection(asyncio.Protocol):
         else:
             self.transport.write(_openai_error("404 Not Found", "no such route"))
 
-    def begin(self, dialect: Dialect, body: bytes) -> None:
+    def begin(self, dialect: Dialect, request: Request) -> None:
         """Start a model call: at once and whole, or paced by timers."""
         simulator = self.simulator
         behaviour = simulator.behaviour
         try:
-            ask = simulator.ask_decoder.decode(body)
+            ask = simulator.ask_decoder.decode(request.body)
+            behaviour = behaviour.models.get(ask.model, behaviour)
             usage = bill(ask, behaviour)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             self.transport.write(_refusal(dialect, str(error)))
@@ -208,7 +218,7 @@ class Connection(asyncio.Protocol):
         include_usage = ask.stream_options is not None and bool(ask.stream_options.include_usage)
         kind = Kind(dialect, ask.model, stream, include_usage, behaviour.chunks, usage)
         template = simulator.answers.template(kind)
-        call = Call(simulator, kind)
+        call = Call(simulator, kind, behaviour, request.head)
         paced = stream and behaviour.chunk_ms > 0
         call.frames = template.frames if paced else (template.whole,)
         if not paced and behaviour.latency_ms == 0:

@@ -16,12 +16,14 @@ from typing import Literal
 
 import msgspec
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
 from torana import __version__
 from torana.coordination import redis_answers
 from torana.db.revision import HEAD
 from torana.db.session import Database
 from torana.errors import ConfigurationError, ToranaError
+from torana.ledger.owners import seconds_since_beat
 from torana.model_server import local_model_available
 from torana.processes.ports import require_free_port
 from torana.processes.probes import http_answers
@@ -32,6 +34,9 @@ from torana.settings import Settings
 State = Literal["ok", "warning", "fails"]
 _WANTED_FILES = 8192
 """Open files for two thousand streams a process: two connections each, and room."""
+
+
+_CRON_SECONDS = 30.0
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -51,6 +56,7 @@ def diagnose(settings: Settings) -> list[Finding]:
         _data_folder,
         _secrets,
         _database,
+        _cron,
         _redis,
         _port,
         _open_files,
@@ -160,6 +166,27 @@ def _database(settings: Settings) -> Iterator[Finding]:
         )
     else:
         yield Finding("database", "ok", f"{where}, durable ({setting})")
+
+
+def _cron(settings: Settings) -> Iterator[Finding]:
+    """Whether somebody posts what killed processes leave behind."""
+    database = Database(settings.resolved_database_url)
+    try:
+        beats = seconds_since_beat(database, "cron") if database.exists() else None
+    except (ToranaError, SQLAlchemyError):
+        return  # The database has a finding of its own.
+    finally:
+        database.dispose()
+    if beats is not None and beats < _CRON_SECONDS:
+        yield Finding("cron", "ok", f"heard of {beats:.0f} s ago")
+    else:
+        yield Finding(
+            "cron",
+            "warning",
+            "no `torana cron` is running",
+            "`torana up` runs one; with `torana serve`, start it too: it posts the calls of "
+            "processes that were killed.",
+        )
 
 
 def _redis(settings: Settings) -> Iterator[Finding]:

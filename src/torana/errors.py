@@ -11,6 +11,8 @@ import logging
 from collections.abc import Mapping
 from typing import ClassVar
 
+from torana.core.rates import RateView
+
 
 class ToranaError(Exception):
     """Base of all errors that Torana raises on purpose.
@@ -26,7 +28,7 @@ class ToranaError(Exception):
     code: str = "internal_error"
     kind: str = "server_error"
     """OpenAI's `type` of the error object; other dialects map from `status`."""
-    should_retry: ClassVar[bool | None] = None
+    should_retry: bool | None = None
     """Whether the SDKs shall try again (`x-should-retry`); None leaves it to their own rules."""
     log_level: ClassVar[int] = logging.INFO
 
@@ -194,6 +196,86 @@ class BudgetReserved(ToranaError):
     should_retry = True
 
 
+class RateLimited(ToranaError):
+    """A limit of requests or tokens a minute is used up.
+
+    Args:
+        final: the call is larger than the limit itself.
+
+    Attributes:
+        rates: what is left, for the headers of the caller's dialect.
+    """
+
+    status = 429
+    code = "rate_limit_exceeded"
+    kind = "rate_limit_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        retry_after: float | None = None,
+        final: bool = False,
+    ) -> None:
+        super().__init__(message, hint=hint, retry_after=retry_after)
+        self.should_retry = not final
+        self.rates: RateView | None = None
+
+
+class ConcurrencyLimited(ToranaError):
+    """As many calls are open as may be."""
+
+    status = 429
+    code = "concurrency_limit_exceeded"
+    kind = "rate_limit_error"
+    should_retry = True
+
+
+class CostUnknown(ToranaError):
+    """Under a hard budget, a call whose cost has no bound is refused."""
+
+    status = 400
+    code = "cost_unknown"
+    kind = "invalid_request_error"
+    should_retry = False
+
+
+class ModelNotAllowed(ToranaError):
+    """A list of allowed models does not have this one."""
+
+    status = 403
+    code = "model_not_allowed"
+    kind = "invalid_request_error"
+
+
+class IdempotencyConflict(ToranaError):
+    """An Idempotency-Key comes again with another request."""
+
+    status = 422
+    code = "idempotency_key_reused"
+    kind = "invalid_request_error"
+    should_retry = False
+
+
+class IdempotencyInFlight(ToranaError):
+    """The call of an Idempotency-Key is not over yet."""
+
+    status = 409
+    code = "idempotency_key_in_use"
+    kind = "invalid_request_error"
+    should_retry = True
+
+
+class DiskFull(ToranaError):
+    """There is no room to keep what a call would owe if the database went away."""
+
+    status = 503
+    code = "disk_full"
+    should_retry = True
+    log_level = logging.ERROR
+
+
 class ScopeSuspended(ToranaError):
     """The project, user or organisation of the caller is suspended."""
 
@@ -281,12 +363,20 @@ class UpstreamOverloaded(UpstreamError):
 
 
 class UpstreamRateLimited(UpstreamError):
-    """The provider's own rate limit is used up."""
+    """The provider's own rate limit is used up.
+
+    Callers read the dialect's code; ours tells it from a limit of this installation.
+    """
 
     status = 429
-    code = "rate_limit_exceeded"
+    code = "upstream_rate_limited"
     kind = "rate_limit_error"
     retryable = True
+
+    @property
+    def public_code(self) -> str:
+        """The code that SDKs know."""
+        return RateLimited.code
 
 
 class UpstreamRejected(UpstreamError):

@@ -6,19 +6,25 @@ Imported by a worker only, after gevent has patched it.
 from __future__ import annotations
 
 import threading
+from functools import partial
 
-from torana.admin.configuration import Configuration
+from torana.admin.configuration import REFRESH_SECONDS, Configuration
 from torana.auth.api_keys import KeyRing
 from torana.core.ids import new_id
 from torana.db.session import Database
+from torana.inference.idempotency import PURPOSE, AnswerStore
 from torana.inference.retry import RetryPolicy
-from torana.inference.service import InferenceService, Limits
+from torana.inference.service import CallPolicy, InferenceService, Limits
+from torana.ledger.accounts import open_from_templates
 from torana.ledger.open_lane import open_lane
-from torana.ledger.owners import OwnerHeartbeat
-from torana.ledger.teller import Teller
+from torana.ledger.owners import BEAT_SECONDS, OwnerHeartbeat
+from torana.ledger.spool import Spool
+from torana.ledger.teller import SPOOL_SECONDS, Teller
+from torana.loops import Loop
 from torana.obs import logs
 from torana.obs.metrics import open_metrics
 from torana.outbound.client import HttpClient, Timeouts
+from torana.secret_box import SecretBox
 from torana.settings import Settings
 from torana.web.application import create_app
 from torana.web.endpoint import ToranaApp
@@ -37,18 +43,36 @@ def build(settings: Settings) -> ToranaApp:
     database = Database(settings.resolved_database_url)
     configuration = Configuration(settings, database)
     owner = OwnerHeartbeat(database, owner_id=new_id("own"), kind="web")
-    # A process that starts while the database is away waits for it in the background: if it ended,
-    # the master would take its healthy siblings down with it.
-    configuration.run_once()
-    owner.run_once()
+    spool = Spool(settings.spool_dir, owner.owner_id)
+    teller = Teller(
+        open_lane(database, owner.owner_id),
+        metrics,
+        spool=spool,
+        open_account=partial(open_from_templates, database),
+    )
+    loops = (
+        Loop("configuration", configuration.refresh, seconds=REFRESH_SECONDS),
+        Loop("heartbeat", owner.beat, seconds=BEAT_SECONDS),
+        Loop("spool", teller.replay, seconds=SPOOL_SECONDS),
+    )
     hangups = HangupWatcher()
     hangups.start()
     stopping, draining = threading.Event(), threading.Event()
-    for run in (configuration.run, owner.run):
-        threading.Thread(target=run, args=(stopping,), daemon=True).start()
+    for loop in loops:
+        # A process that starts while the database is away waits for it in the background: if it
+        # ended, the master would take its healthy siblings down with it.
+        loop.run_once()
+        loop.start(stopping)
+
+    def leave() -> None:
+        # What waits in the spool keeps its owner, until a sweeper or the next process posts it.
+        if not spool.pending:
+            owner.leave()
+        spool.close()
+
     inference = InferenceService(
         upstreams=configuration.present,
-        teller=Teller(open_lane(database, owner.owner_id), metrics),
+        teller=teller,
         http=HttpClient(),
         metrics=metrics,
         limits=Limits(
@@ -61,6 +85,11 @@ def build(settings: Settings) -> ToranaApp:
             total=settings.total_timeout,
             drain=settings.drain_seconds if settings.disconnect_policy == "drain" else 0.0,
         ),
+        policy=CallPolicy(
+            free_fields=frozenset(settings.free_fields),
+            retry_uncertain=settings.retry_uncertain,
+        ),
+        answers=AnswerStore(database, SecretBox(settings.secret_keys, PURPOSE)),
     )
     return create_app(
         Services(
@@ -72,6 +101,6 @@ def build(settings: Settings) -> ToranaApp:
             metrics=metrics,
             hangups=hangups,
             draining=draining,
-            leave=owner.leave,
+            leave=leave,
         )
     )

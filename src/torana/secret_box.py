@@ -44,7 +44,11 @@ class SecretBox:
 
     def seal(self, text: str) -> bytes:
         """Encrypt and authenticate."""
-        return self._fernet.encrypt(text.encode())
+        return self.seal_bytes(text.encode())
+
+    def seal_bytes(self, content: bytes) -> bytes:
+        """Encrypt and authenticate."""
+        return self._fernet.encrypt(content)
 
     def open(self, sealed: bytes) -> str:
         """Decrypt.
@@ -52,8 +56,12 @@ class SecretBox:
         Raises:
             ConfigurationError: it was sealed with a secret that is no longer set, or was altered.
         """
+        return self.open_bytes(sealed).decode()
+
+    def open_bytes(self, sealed: bytes) -> bytes:
+        """Decrypt; see `open`."""
         try:
-            return self._fernet.decrypt(sealed).decode()
+            return self._fernet.decrypt(sealed)
         except InvalidToken:
             raise ConfigurationError(
                 "A stored secret can't be read with the present TORANA_SECRET_KEYS.",

@@ -95,10 +95,21 @@ class Settings(BaseSettings):
         600.0, gt=0, le=86_400, description="Seconds one call may take in all."
     )
     retry_attempts: int = Field(3, ge=1, le=10, description="Most attempts for one call.")
+    retry_uncertain: bool = Field(
+        False,
+        description="Try again also after an attempt that the provider may have processed; each "
+        "such attempt is charged at its bound.",
+    )
+    free_fields: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Comma-separated request fields that cost nothing although no bound rule "
+        "knows them; calls with others are refused under a hard budget.",
+    )
     disconnect_policy: Literal["drain", "cancel"] = Field(
         "drain",
         description="When a caller hangs up: `drain` reads the provider's answer to its usage, "
-        "`cancel` stops the provider and charges the bound.",
+        "`cancel` stops the provider and charges what was visible, or the bound where more may "
+        "have been billed.",
     )
     drain_seconds: float = Field(
         60.0,
@@ -133,11 +144,19 @@ class Settings(BaseSettings):
         description="Where `openai` is.",
     )
 
-    @field_validator("secret_keys", mode="before")
+    @field_validator("secret_keys", "free_fields", mode="before")
     @classmethod
-    def _split_keys(cls, value: object) -> object:
+    def _split_list(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("free_fields")
+    @classmethod
+    def _fields_have_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if "..." in value:
+            message = "'...' stands for fields that were not listed; name each"
+            raise ValueError(message)
         return value
 
     @field_validator("secret_keys")
@@ -167,6 +186,11 @@ class Settings(BaseSettings):
     def run_dir(self) -> Path:
         """Folder for sockets, lock files and metrics of this host's processes."""
         return self.data_dir.absolute() / "run"
+
+    @property
+    def spool_dir(self) -> Path:
+        """Folder where processes of this host keep posts while the database is away."""
+        return self.data_dir.absolute() / "spool"
 
     @property
     def metrics_dir(self) -> Path:

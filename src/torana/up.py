@@ -147,6 +147,7 @@ def _plan(settings: Settings, *, local_model: bool) -> Plan:
     elif local_model:
         notes.append(f"Without the local model: {hint}")
     children.append(_web_child(settings, environment))
+    children.append(_cron_child(environment))
     return Plan(tuple(children), model, tuple(notes))
 
 
@@ -160,6 +161,10 @@ def _web_child(settings: Settings, environment: dict[str, str]) -> Child:
         gate=False,
         stop_order=0,
     )
+
+
+def _cron_child(environment: dict[str, str]) -> Child:
+    return Child(name="cron", argv=(sys.executable, "-P", "-m", "torana.cron"), env=environment)
 
 
 def _self_check(settings: Settings, database: Database, model: str) -> dict[str, str]:

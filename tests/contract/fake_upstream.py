@@ -189,9 +189,14 @@ class FakeUpstream:
         """Its base URL, with the version."""
         return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
 
-    def model(self, script: Script = answer_well) -> str:
-        """A model name that nobody else uses, and what happens when it is called."""
-        name = f"gpt-test-{next(self._numbers)}"
+    def model(self, script: Script = answer_well, *, exactly: str | None = None) -> str:
+        """A model name that nobody else uses, and what happens when it is called.
+
+        Args:
+            script: what happens.
+            exactly: a name of the catalogue, for a test that needs what is known of it.
+        """
+        name = exactly or f"gpt-test-{next(self._numbers)}"
         self._scripts[name] = script
         return name
 

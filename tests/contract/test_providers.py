@@ -22,7 +22,7 @@ from tests.contract.fake_upstream import (
     fail_with,
 )
 from torana.core.usage import Usage
-from torana.dialects import openai_chat
+from torana.dialects import openai_chat, openai_errors
 from torana.dialects.openai_chat import StreamFold
 from torana.dialects.sse import FrameSplitter, data_of
 from torana.errors import (
@@ -264,7 +264,7 @@ def test_a_provider_that_repeats_our_key_does_not_tell_the_caller(
     model = upstream.model(fail_with(400, {field: f"bad key {KEY}, sorry"}))
     with pytest.raises(UpstreamRejected) as failure:
         send(_build(kind, upstream.url), http, chat_body(model))
-    assert KEY not in json.dumps(openai_chat.encode_error(failure.value))
+    assert KEY not in json.dumps(openai_errors.encode_error(failure.value))
     assert KEY not in repr(failure.value)
 
 

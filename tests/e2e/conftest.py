@@ -25,10 +25,12 @@ from tests.e2e.constants import (
 )
 from tests.support import databases
 from tests.support.server import RunningServer, Seed, make_seed, running_server
+from torana.admin.price_terms import make_terms
 from torana.admin.providers import PURPOSE, add_provider
 from torana.admin.tenancy import new_balance
 from torana.core.clock import utc_now
 from torana.core.ids import new_id
+from torana.core.money import format_usd
 from torana.db.models import Organisation, Project
 from torana.db.session import Database
 from torana.ledger.prices import set_price
@@ -44,14 +46,15 @@ def provision(database: Database, environment: Mapping[str, str], *, dead_port: 
     box = SecretBox(settings.secret_keys, PURPOSE)
     base_url = f"http://127.0.0.1:{dead_port}/v1"
     add_provider(database, box, name="dead", base_url=base_url, api_key=PROVIDER_KEY)
+    terms = make_terms({"input": format_usd(INPUT_RATE), "output": format_usd(OUTPUT_RATE)})
     with database.write() as session:
         for provider in ("openai", "dead"):
             set_price(
                 session,
                 provider=provider,
                 model="*",
-                input_rate=INPUT_RATE,
-                output_rate=OUTPUT_RATE,
+                terms=terms,
+                source="operator",
                 now=utc_now(),
             )
         organisation = session.query(Organisation).one()

@@ -51,7 +51,7 @@ def test_the_sdk_repeats_a_call_that_was_limited_with_429(
     rows = server.entries_of(model, 2)
     assert [row["status"] for row in rows] == ["ok", "error"]
     assert rows[0]["request_id"] == request_id
-    assert (rows[1]["http_status"], rows[1]["error_code"]) == (429, "rate_limit_exceeded")
+    assert (rows[1]["http_status"], rows[1]["error_code"]) == (429, "upstream_rate_limited")
     assert [len(row["attempts"]) for row in rows] == [3, 3]
 
 
@@ -65,7 +65,7 @@ def test_torana_repeats_what_a_provider_turned_away(
     entry = server.entry(request_id)
     assert (entry["status"], entry["counted"]) == ("ok", "provider")
     first, second = entry["attempts"]
-    assert first["outcome"] == {429: "rate_limit_exceeded", 503: "upstream_overloaded"}[status]
+    assert first["outcome"] == {429: "upstream_rate_limited", 503: "upstream_overloaded"}[status]
     assert (first["n"], first["cost_nano"]) == (1, 0)
     assert (second["n"], second["outcome"], second["status"]) == (2, "answered", 200)
 

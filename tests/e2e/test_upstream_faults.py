@@ -67,7 +67,9 @@ STATUSES = {
     409: _rejected(409),
     413: _rejected(413),
     422: _rejected(422),
-    429: Outcome(429, "rate_limit_exceeded", kind="rate_limit_error", tries=3),
+    429: Outcome(
+        429, "rate_limit_exceeded", kind="rate_limit_error", tries=3, posted="upstream_rate_limited"
+    ),
     500: Outcome(502, "upstream_error"),
     502: Outcome(502, "upstream_error"),
     503: Outcome(503, "upstream_overloaded", tries=3),

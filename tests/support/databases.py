@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 
-from torana.admin.providers import seed_prices
+from torana.admin.prices import seed_prices
 from torana.admin.tenancy import ensure_defaults
 from torana.db.migrate import upgrade
 from torana.db.session import Database

@@ -29,6 +29,7 @@ def test_the_processes_are_titled_and_the_secrets_are_private(with_model):
         "torana: up",
         "torana: web master",
         "torana: web",
+        "torana: cron",
         "torana: redis",
         "torana: model",
     }

@@ -10,7 +10,7 @@ import secrets
 import msgspec
 
 from torana.admin.keys import create_key
-from torana.admin.providers import seed_prices
+from torana.admin.prices import seed_prices
 from torana.admin.tenancy import DEFAULT_NAME, create_user, ensure_defaults, list_users
 from torana.db import migrate
 from torana.db.session import Database

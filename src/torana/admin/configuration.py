@@ -7,19 +7,20 @@ processes within a second, and a database that is away leaves the last snapshot 
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Iterable
+from datetime import datetime
 
 from sqlalchemy import select
 
 from torana import providers
+from torana.admin.price_list import model_list
 from torana.admin.providers import ECHO_MODEL, LOCAL_CONTEXT, LOCAL_MODEL, PURPOSE
-from torana.core.clock import utc_now
-from torana.db.models import ConfigVersion, ModelRoute
+from torana.db.models import ConfigVersion, ModelRoute, SuspendedTarget
 from torana.db.models import Provider as ProviderRow
 from torana.db.session import Database
-from torana.errors import ConfigurationError, LedgerUnavailable, ToranaError
-from torana.ledger.prices import current_prices
+from torana.errors import ConfigurationError, LedgerUnavailable
+from torana.ledger.locking import database_now
+from torana.ledger.prices import current_prices, next_change
 from torana.providers import Provider, ProviderConfig
 from torana.providers.upstreams import Upstreams
 from torana.routing.catalog import Catalog, ProviderEntry, Route
@@ -44,6 +45,7 @@ class Configuration:
         self._settings = settings
         self._database = database
         self._version: int | None = None
+        self._prices_until: datetime | None = None
         self._built: dict[ProviderConfig, Provider] = {}
         self._present = Upstreams(Catalog(providers={}, routes={}, prices={}), {})
 
@@ -58,7 +60,7 @@ class Configuration:
         return self._present
 
     def refresh(self) -> bool:
-        """Replace the snapshot if the configuration has changed.
+        """Replace the snapshot if the configuration has changed, or an announced price begins.
 
         Returns:
             Whether it was replaced.
@@ -68,12 +70,18 @@ class Configuration:
         """
         with self._database.read() as session:
             version = session.scalar(select(ConfigVersion.version))
-            if version == self._version:
+            until = self._prices_until
+            if version == self._version and until is None:
+                return False  # Nothing is announced, so the time says nothing new.
+            now = database_now(session)
+            if version == self._version and until is not None and now < until:
                 return False
             rows = session.scalars(select(ProviderRow).where(ProviderRow.enabled)).all()
             routes = session.scalars(select(ModelRoute).where(ModelRoute.enabled)).all()
             names = {row.id: row.name for row in rows}
-            prices = current_prices(session, utc_now())
+            prices = current_prices(session, now)
+            prices_until = next_change(session, now)
+            suspended = session.execute(select(SuspendedTarget.provider, SuspendedTarget.model))
             configs = [*_builtin(self._settings), *self._added(rows)]
             known = {config.name for config in configs}
             catalog = Catalog(
@@ -89,7 +97,9 @@ class Configuration:
                     for route in routes
                     if names.get(route.provider_id) in known
                 },
-                prices=prices,
+                prices={key: price for key, price in prices.items() if key[0] in known},
+                lists={name: model_list(name) for name in known},
+                suspended=frozenset((row.provider, row.model) for row in suspended),
             )
         # A provider that has not changed is kept: `echo` has a server behind it.
         self._built = {
@@ -99,23 +109,9 @@ class Configuration:
             catalog, {config.name: built for config, built in self._built.items()}
         )
         self._version = version
+        self._prices_until = prices_until
+        logger.info("configuration.refreshed", extra={"version": version})
         return True
-
-    def run(self, stopping: threading.Event) -> None:
-        """Refresh until `stopping` is set."""
-        while not stopping.wait(REFRESH_SECONDS):
-            self.run_once()
-
-    def run_once(self) -> None:
-        """Refresh; what goes wrong is logged, and the snapshot stays."""
-        try:
-            if self.refresh():
-                logger.info("configuration.refreshed", extra={"version": self._version})
-        except ToranaError as error:
-            logger.warning("configuration.stale", extra={"error_code": error.code})
-        except Exception:
-            # Whatever it is (a table that a migration has taken away), the next look may work.
-            logger.exception("configuration.stale")
 
     def _added(self, rows: Iterable[ProviderRow]) -> list[ProviderConfig]:
         configs = []

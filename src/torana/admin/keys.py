@@ -8,15 +8,22 @@ import msgspec
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from torana.admin import scopes
+from torana.admin.budgets import MACHINE, add_budget
+from torana.admin.editing import log_change
+from torana.admin.limits import LimitsChange, changed_limits
+from torana.admin.scopes import Scope
 from torana.admin.tenancy import find_project, new_balance
 from torana.auth import api_keys
+from torana.auth.policy import KEY_ROLES
 from torana.core.clock import utc_now
 from torana.core.ids import new_id
 from torana.db.models import ApiKey, Balance, Membership, Project, User
 from torana.db.session import Database
 from torana.errors import InvalidRequest, NotFound
+from torana.ledger.terms import BudgetTerms, Terms, write_terms
 
-SELF_CHECK = "self-check"
+SELF_CHECK = scopes.SELF_CHECK
 _SELF_CHECK_LIFE = timedelta(minutes=2)
 _NAME_LIMIT = 200
 
@@ -39,6 +46,7 @@ class KeyView(msgspec.Struct, frozen=True):
     prefix: str
     project: str
     models: list[str] | None
+    role: str
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
@@ -51,20 +59,30 @@ def create_key(
     name: str,
     models: list[str] | None = None,
     owner_email: str | None = None,
+    role: str = "caller",
+    limits: LimitsChange | None = None,
+    budget: BudgetTerms | None = None,
+    actor: str = MACHINE,
 ) -> CreatedKey:
-    """Make a key.
+    """Make a key together with its limits and its budget: it never calls without them.
 
     Args:
         database: where.
         project: name or id of its project.
         name: for people.
-        models: names it may ask for; None for all.
+        models: names it may ask for, None for all; `gpt-4o*` stands for all that begin so.
         owner_email: the user on whose account it also counts; None for a program's own key.
+        role: `caller`, or `admin` for one that may manage its organisation.
+        limits: requests and tokens a minute, open calls.
+        budget: what it may spend.
+        actor: who does it, for the log.
 
     Raises:
         NotFound: no such project or user.
-        InvalidRequest: the name is empty or too long.
+        InvalidRequest: the name, the role, a limit or the budget makes no sense.
     """
+    if role not in KEY_ROLES:
+        raise InvalidRequest(f"A key's role is one of {', '.join(KEY_ROLES)}.", param="role")
     if not name.strip() or len(name) > _NAME_LIMIT:
         raise InvalidRequest(f"A key's name has 1 to {_NAME_LIMIT} characters.", param="name")
     if name.strip() == SELF_CHECK:
@@ -75,10 +93,19 @@ def create_key(
         made = api_keys.generate()
         row = _row(home, name, made)
         row.models = models
+        row.role = role
         row.membership_id = membership.id if membership is not None else None
         session.add(row)
-        session.add(new_balance("key", row.id))
-        return CreatedKey(row.id, made.text)
+        account = new_balance("key", row.id)
+        allowed = tuple(models) if models is not None else None
+        own = msgspec.structs.replace(limits or LimitsChange(), models=allowed)
+        account.terms = write_terms(changed_limits(Terms(), own))
+        session.add(account)
+        scope = Scope(kind="key", id=row.id, organisation_id=home.organisation_id)
+        if budget is not None:
+            add_budget(session, scope, [account], budget)
+    log_change("key.created", actor, row.id, scope)
+    return CreatedKey(row.id, made.text)
 
 
 def list_keys(database: Database, *, project: str | None = None) -> list[KeyView]:
@@ -95,7 +122,7 @@ def list_keys(database: Database, *, project: str | None = None) -> list[KeyView
         return [_view(key, project_name) for key, project_name in rows.all()]
 
 
-def revoke_key(database: Database, key_id: str) -> KeyView:
+def revoke_key(database: Database, key_id: str, *, actor: str = MACHINE) -> KeyView:
     """Revoke a key; the next transaction of the ledger on any process refuses its calls.
 
     Revoking a revoked key changes nothing.
@@ -103,6 +130,7 @@ def revoke_key(database: Database, key_id: str) -> KeyView:
     Args:
         database: where.
         key_id: the key's id.
+        actor: who does it, for the log.
 
     Raises:
         NotFound: no such key.
@@ -115,11 +143,18 @@ def revoke_key(database: Database, key_id: str) -> KeyView:
             key.revoked_at = utc_now()
             session.execute(
                 update(Balance)
-                .where(Balance.scope_kind == "key", Balance.scope_id == key.id)
+                .where(
+                    Balance.scope_kind == "key",
+                    Balance.scope_id == key.id,
+                    Balance.budget_id == "",
+                )
                 .values(blocked="revoked")
             )
         project = session.get_one(Project, key.project_id)
-        return _view(key, project.name)
+        view = _view(key, project.name)
+        scope = Scope(kind="key", id=key.id, organisation_id=project.organisation_id)
+    log_change("key.revoked", actor, view.id, scope)
+    return view
 
 
 def renew_self_check_key(database: Database, *, project: str) -> str:
@@ -155,6 +190,7 @@ def _row(project: Project, name: str, made: api_keys.NewKey) -> ApiKey:
         name=name,
         prefix=made.display,
         key_hash=made.digest,
+        role="caller",
         created_at=utc_now(),
     )
 
@@ -177,6 +213,7 @@ def _view(key: ApiKey, project: str) -> KeyView:
         prefix=key.prefix,
         project=project,
         models=key.models,
+        role=key.role,
         created_at=key.created_at,
         expires_at=key.expires_at,
         revoked_at=key.revoked_at,

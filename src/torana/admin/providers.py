@@ -7,15 +7,16 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 import msgspec
-from sqlalchemy import select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import select
 
+from torana.admin.config_version import raise_version as raise_version  # noqa: PLC0414 -- known here
+from torana.admin.prices import price_from_list
 from torana.core.clock import utc_now
 from torana.core.ids import new_id
-from torana.db.models import ConfigVersion, Provider
+from torana.db.models import Provider
 from torana.db.session import Database
 from torana.errors import Conflict, InvalidRequest
-from torana.ledger.prices import set_price
+from torana.ledger.locking import database_now
 from torana.secret_box import SecretBox
 
 LOCAL_MODEL = "smollm2-135m"
@@ -24,9 +25,6 @@ ECHO_MODEL = "echo"
 RESERVED_NAMES = ("openai", "local", "echo")
 PURPOSE = "provider-keys"
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
-_DEMO_INPUT_RATE = 10_000_000
-"""0.01 USD per million tokens: what the built-in models cost, so that money can be seen at work."""
-_DEMO_OUTPUT_RATE = 20_000_000
 
 
 class ProviderView(msgspec.Struct, frozen=True):
@@ -75,6 +73,7 @@ def add_provider(
             created_at=utc_now(),
         )
         session.add(row)
+        price_from_list(session, name, database_now(session))
         raise_version(session)
         return _view(row)
 
@@ -101,25 +100,6 @@ def list_providers(database: Database) -> list[ProviderView]:
     """The providers that were added, by name."""
     with database.read() as session:
         return [_view(row) for row in session.scalars(select(Provider).order_by(Provider.name))]
-
-
-def seed_prices(database: Database) -> None:
-    """Give the built-in models their nominal price, unless they have one."""
-    with database.write(alone=True) as session:
-        for provider in ("local", "echo"):
-            set_price(
-                session,
-                provider=provider,
-                model="*",
-                input_rate=_DEMO_INPUT_RATE,
-                output_rate=_DEMO_OUTPUT_RATE,
-                now=utc_now(),
-            )
-
-
-def raise_version(session: Session) -> None:
-    """Tell every process, by this transaction, that the configuration has changed."""
-    session.execute(update(ConfigVersion).values(version=ConfigVersion.version + 1))
 
 
 def _view(row: Provider) -> ProviderView:

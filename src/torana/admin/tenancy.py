@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 from sqlalchemy import select
@@ -15,14 +15,14 @@ from torana.core.ids import new_id
 from torana.db.models import Balance, Membership, Organisation, Project, User
 from torana.db.session import Database
 from torana.errors import Conflict, InvalidRequest, NotFound
+from torana.ledger.accounts import new_account
 
 DEFAULT_NAME = "default"
 _EMAIL = re.compile(r"[^\s@\x00-\x1f\x7f]+@[^\s@\x00-\x1f\x7f]+")
 """Enough to catch what is no address; whether it is one, only a message to it can tell."""
 _EMAIL_LIMIT = 320
+_PROJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 ROLES = ("owner", "admin", "member", "viewer", "billing")
-ALL_TIME = datetime(1970, 1, 1, tzinfo=UTC)
-"""The start of the window that never ends."""
 
 
 class UserView(msgspec.Struct, frozen=True):
@@ -75,7 +75,7 @@ def create_user(database: Database, *, email: str, password: str, role: str) -> 
     with database.write(alone=True) as session:
         if session.scalar(select(User.id).where(User.email == email)) is not None:
             raise Conflict(f"A user with the address {email} exists already.")
-        organisation = _default_organisation(session)
+        organisation = default_organisation(session)
         now = utc_now()
         user = User(
             id=new_id("user"),
@@ -109,37 +109,97 @@ def list_users(database: Database) -> list[UserView]:
         return [UserView(user.id, user.email, role, user.created_at) for user, role in rows]
 
 
-def find_project(session: Session, name: str) -> Project:
+class ProjectView(msgspec.Struct, frozen=True):
+    """A project as it is listed."""
+
+    id: str
+    name: str
+    organisation_id: str
+    created_at: datetime
+
+
+def create_project(
+    database: Database, *, name: str, organisation_id: str | None = None
+) -> ProjectView:
+    """Add a project with its account.
+
+    Args:
+        database: where.
+        name: unique in its organisation.
+        organisation_id: the default organisation if left out.
+
+    Raises:
+        InvalidRequest: the name is not usable.
+        Conflict: the name is taken.
+    """
+    name = name.strip()
+    if not _PROJECT.fullmatch(name) or name.startswith("proj_"):
+        raise InvalidRequest(
+            "A project's name has up to 63 letters, digits, '-', '_' and '.', and begins with a "
+            "letter or a digit, and not with 'proj_'.",
+            param="name",
+        )
+    with database.write(alone=True) as session:
+        home = organisation_id or default_organisation(session).id
+        taken = select(Project.id).where(Project.organisation_id == home, Project.name == name)
+        if session.scalar(taken) is not None:
+            raise Conflict(f"A project {name!r} exists already.")
+        project = Project(id=new_id("proj"), organisation_id=home, name=name, created_at=utc_now())
+        session.add(project)
+        session.add(new_balance("project", project.id))
+        return _project_view(project)
+
+
+def list_projects(database: Database, *, organisation_id: str | None = None) -> list[ProjectView]:
+    """The projects of an organisation, or all, by name."""
+    with database.read() as session:
+        query = select(Project).order_by(Project.name, Project.id)
+        if organisation_id is not None:
+            query = query.where(Project.organisation_id == organisation_id)
+        return [_project_view(row) for row in session.scalars(query)]
+
+
+def find_project(session: Session, name: str, *, organisation_id: str | None = None) -> Project:
     """The project of a name or id.
+
+    Args:
+        session: of a transaction.
+        name: the project's name or id.
+        organisation_id: only look there.
 
     Raises:
         NotFound: there is none; the message says which there are.
+        Conflict: several organisations have one of that name.
     """
-    project = session.scalar(select(Project).where((Project.name == name) | (Project.id == name)))
-    if project is None:
-        known = ", ".join(session.scalars(select(Project.name).order_by(Project.name)).all())
-        raise NotFound(f"There is no project {name!r}.", hint=f"There is: {known or 'none yet'}.")
-    return project
+    known = select(Project)
+    if organisation_id is not None:
+        known = known.where(Project.organisation_id == organisation_id)
+    found = session.scalars(known.where((Project.name == name) | (Project.id == name))).all()
+    if not found:
+        names = ", ".join(row.name for row in session.scalars(known.order_by(Project.name)))
+        raise NotFound(f"There is no project {name!r}.", hint=f"There is: {names or 'none yet'}.")
+    if len(found) > 1:
+        ids = ", ".join(sorted(row.id for row in found))
+        raise Conflict(f"Several projects are called {name!r}.", hint=f"Use an id: {ids}.")
+    return found[0]
 
 
 def new_balance(scope_kind: str, scope_id: str) -> Balance:
-    """The balance over all time that every scope has."""
-    return Balance(
-        id=new_id("bal"),
-        scope_kind=scope_kind,
-        scope_id=scope_id,
-        window_start=ALL_TIME,
-        window_end=None,
-        limit_nano=None,
-        spent_nano=0,
-        reserved_nano=0,
-        open_calls=0,
-        blocked=None,
-    )
+    """The account that every scope has: its balance over all time."""
+    return new_account(scope_kind, scope_id)
 
 
-def _default_organisation(session: Session) -> Organisation:
+def default_organisation(session: Session) -> Organisation:
+    """The organisation that commands work in unless they name another.
+
+    Raises:
+        NotFound: there is none yet.
+    """
     organisation = session.scalar(select(Organisation).order_by(Organisation.created_at).limit(1))
     if organisation is None:
         raise NotFound("There is no organisation yet.", hint="Run `torana db upgrade` first.")
     return organisation
+
+
+def _project_view(row: Project) -> ProjectView:
+    return ProjectView(row.id, row.name, row.organisation_id, row.created_at)

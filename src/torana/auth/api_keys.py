@@ -18,6 +18,7 @@ from datetime import datetime
 import msgspec
 from sqlalchemy import select
 
+from torana.auth.policy import KEY_PERMISSIONS, KEY_ROLES
 from torana.auth.principal import Principal
 from torana.core.clock import utc_now
 from torana.db.models import ApiKey, Balance, Membership, Organisation, Project
@@ -82,7 +83,7 @@ class KeyRing:
     """Finds the principal of a key, and keeps those it found for a minute.
 
     A cached principal may be out of date in one dangerous way only: its key was revoked. Calls are
-    safe from that, because a revoked key's balance refuses them in the next transaction; what has
+    safe from that, because a revoked key's account refuses them in the next transaction; what has
     no such transaction asks with `fresh=True`.
     """
 
@@ -142,7 +143,9 @@ class KeyRing:
             scopes = [key.id, project.id, organisation.id]
             if membership is not None:
                 scopes.append(membership.id)
-            balances = session.scalars(select(Balance.id).where(Balance.scope_id.in_(scopes))).all()
+            accounts = session.scalars(
+                select(Balance.id).where(Balance.scope_id.in_(scopes), Balance.budget_id == "")
+            ).all()
             principal = Principal(
                 key_id=key.id,
                 key_name=key.name,
@@ -151,9 +154,12 @@ class KeyRing:
                 organisation_id=organisation.id,
                 organisation_name=organisation.name,
                 user_id=membership.user_id if membership is not None else None,
-                balance_ids=tuple(sorted(balances)),
+                account_ids=tuple(sorted(accounts)),
+                role=key.role,
                 models=tuple(key.models) if key.models is not None else None,
                 expires_at=key.expires_at,
+                # A role that this version does not know gives no more than a caller may do.
+                permissions=KEY_ROLES.get(key.role, KEY_PERMISSIONS),
             )
         _check_expiry(principal, utc_now())
         return principal

@@ -14,6 +14,9 @@ class Permission(StrEnum):
     READ_MODELS = "read_models"
     READ_USAGE = "read_usage"
     READ_LEDGER = "read_ledger"
+    READ_ORGANISATION = "read_organisation"
+    MANAGE_BUDGETS = "manage_budgets"
+    MANAGE_PRICES = "manage_prices"
 
 
 KEY_PERMISSIONS = frozenset(
@@ -26,3 +29,13 @@ KEY_PERMISSIONS = frozenset(
     }
 )
 """What an API key may do, all of it within its own project."""
+
+ADMIN_KEY_PERMISSIONS = KEY_PERMISSIONS | {
+    Permission.READ_ORGANISATION,
+    Permission.MANAGE_BUDGETS,
+    Permission.MANAGE_PRICES,
+}
+"""What an administrator's API key may do, all of it within its own organisation."""
+
+KEY_ROLES = {"caller": KEY_PERMISSIONS, "admin": ADMIN_KEY_PERMISSIONS}
+"""What an API key may do, by its role."""

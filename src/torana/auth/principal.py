@@ -7,14 +7,16 @@ from datetime import datetime
 import msgspec
 
 from torana.auth.policy import KEY_PERMISSIONS, Permission
+from torana.core.model_lists import allows
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """Who calls, and on whose account.
 
     Attributes:
-        balance_ids: the balances that judge its calls, sorted as they are locked.
-        models: names that it may ask for; None for all.
+        account_ids: the accounts that judge its calls, sorted as they are locked.
+        role: `caller` or `admin`, of the key.
+        models: names that it may ask for, None for all; `gpt-4o*` stands for a beginning.
         expires_at: until when the credential is good; None for ever.
     """
 
@@ -25,11 +27,16 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     organisation_id: str
     organisation_name: str
     user_id: str | None
-    balance_ids: tuple[str, ...]
+    account_ids: tuple[str, ...]
+    role: str = "caller"
     models: tuple[str, ...] | None = None
     expires_at: datetime | None = None
     permissions: frozenset[Permission] = KEY_PERMISSIONS
 
     def may_use(self, model: str) -> bool:
-        """Whether the credential's list of models has this name."""
-        return self.models is None or model in self.models
+        """Whether the credential's list of models has this name.
+
+        For what is shown only, because it may be a second old: who may call is judged by the
+        ledger's rows.
+        """
+        return allows(self.models, model)

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from torana.dialects import openai_chat
+from torana.dialects import openai_chat, openai_errors
 from torana.dialects.sse import FrameSplitter, data_of
 from torana.errors import ConfigurationError, UpstreamError
 from torana.outbound.client import Answer, Exchange, HttpClient, Timeouts
@@ -95,7 +95,7 @@ def _checked(answer: Answer) -> bytes:
 
 
 def _message(body: bytes) -> str | None:
-    error = openai_chat.decode_error(body)
+    error = openai_errors.decode_error(body)
     if error.message is not None:
         return error.message
     try:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+from urllib.parse import quote
+
 import click
 
+from torana.admin import suspensions
 from torana.cli.client import Client
+from torana.cli.context import open_database
 from torana.cli.output import json_option, print_json, print_table
+from torana.errors import InvalidRequest
 from torana.settings import load_settings
+
+_key_option = click.option(
+    "--key", envvar="TORANA_API_KEY", help="An API key; or set TORANA_API_KEY."
+)
 
 
 @click.group()
@@ -15,7 +25,7 @@ def models() -> None:
 
 
 @models.command(name="list")
-@click.option("--key", envvar="TORANA_API_KEY", help="An API key; or set TORANA_API_KEY.")
+@_key_option
 @json_option
 def list_(*, key: str | None, as_json: bool) -> None:
     """List the models of the running service, with their prices."""
@@ -24,7 +34,7 @@ def list_(*, key: str | None, as_json: bool) -> None:
         print_json(rows)
     else:
         print_table(
-            ("NAME", "PROVIDER", "MODEL", "USD/M IN", "USD/M OUT"),
+            ("NAME", "PROVIDER", "MODEL", "USD/M IN", "USD/M OUT", "SUSPENDED"),
             [
                 (
                     row["name"],
@@ -32,7 +42,68 @@ def list_(*, key: str | None, as_json: bool) -> None:
                     row["target_model"],
                     row["input_usd_per_million"],
                     row["output_usd_per_million"],
+                    "yes" if row["suspended"] else "no",
                 )
                 for row in rows
             ],
         )
+
+
+@models.command()
+@click.argument("name", metavar="PROVIDER/MODEL|NAME")
+@_key_option
+@json_option
+def show(*, name: str, key: str | None, as_json: bool) -> None:
+    """Show what is known of a model: its limits, its price, whether it is suspended."""
+    row = Client(load_settings(), key).get(f"/api/models/{quote(name, safe='/')}")
+    if as_json:
+        print_json(row)
+    else:
+        print_table(("", ""), _lines(row))
+
+
+@models.command()
+@click.argument("target", metavar="PROVIDER/MODEL")
+@json_option
+def resume(*, target: str, as_json: bool) -> None:
+    """Open a suspended model to hard budgets again."""
+    provider, slash, model = target.partition("/")
+    if not slash:
+        raise InvalidRequest("Name the model as PROVIDER/MODEL.", param="model")
+    with open_database() as database:
+        view = suspensions.resume(database, provider=provider, model=model)
+    if as_json:
+        print_json(view)
+    else:
+        click.echo(f"Resumed {provider}/{model}. It was suspended by the call {view.call_id}.")
+
+
+def _lines(row: dict[str, Any]) -> list[tuple[str, object]]:
+    """What a person reads, line by line."""
+    lines: list[tuple[str, object]] = [
+        ("name", row["name"]),
+        ("provider", row["provider"]),
+        ("model", row["target_model"]),
+        ("context window", row["context_window"]),
+        ("maximum output", row["max_output_tokens"]),
+        ("reads", row["inputs"]),
+        ("writes", row["outputs"]),
+        ("suspended", "yes" if row["suspended"] else "no"),
+    ]
+    price = row["price"]
+    if price is None:
+        return [*lines, ("price", "none")]
+    lines.append(("price", price["price_id"]))
+    lines += _amounts("", price["usd"])
+    for tier in price["tiers"]:
+        lines += _amounts(f"above {tier['above']}: ", tier["usd"])
+    return [*lines, ("batch", f"{price['batch_percent']} percent")]
+
+
+def _amounts(prefix: str, usd: dict[str, str]) -> list[tuple[str, object]]:
+    units = {"image": "USD per image", "request": "USD per call"}
+    return [
+        (f"{prefix}{name.replace('_', ' ')}", f"{amount} {units.get(name, 'USD/M tokens')}")
+        for name, amount in usd.items()
+        if amount != "0" or name not in units
+    ]

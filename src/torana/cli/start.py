@@ -30,6 +30,12 @@ def serve(*, host: str | None, port: int | None) -> None:
     _hand_over("torana.app", [], host, port)
 
 
+@click.command()
+def cron() -> None:
+    """Run what must be done now and then: the sweeper, spools, partitions. Safe to start twice."""
+    _hand_over("torana.cron", [], None, None)
+
+
 def _hand_over(module: str, arguments: list[str], host: str | None, port: int | None) -> None:
     settings = {"TORANA_HOST": host, "TORANA_PORT": str(port) if port is not None else None}
     sys.stdout.flush()

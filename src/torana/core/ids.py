@@ -11,7 +11,9 @@ import time
 import uuid
 from typing import Literal
 
-Prefix = Literal["org", "user", "mem", "proj", "key", "prov", "route", "price", "bal", "req", "own"]
+Prefix = Literal[
+    "org", "user", "mem", "proj", "key", "prov", "route", "price", "bal", "bud", "evt", "req", "own"
+]
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]

@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 
 import msgspec
 
-from torana.core.usage import Usage
+from torana.core.usage import CLASSES, Usage
 
 NANO_PER_USD = 1_000_000_000
 UNITS = 1_000_000
@@ -21,40 +21,97 @@ _LARGEST = 2**63 - 1
 """What a column holds."""
 
 
+class Rates(msgspec.Struct, frozen=True, kw_only=True):
+    """What each class of units costs, in nano-dollars per million of them.
+
+    Attributes:
+        images: per million images made.
+        request: per million calls.
+    """
+
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    input_audio_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    output_audio_tokens: int = 0
+    images: int = 0
+    request: int = 0
+
+    @property
+    def dearest_input(self) -> int:
+        """The highest rate a token of text can be read at: it may be cached or written to it."""
+        return max(
+            self.input_tokens,
+            self.cached_tokens,
+            self.cache_write_tokens,
+            self.cache_write_1h_tokens,
+        )
+
+    @property
+    def dearest_output(self) -> int:
+        """The highest rate a token of text can be written at."""
+        return max(self.output_tokens, self.reasoning_tokens)
+
+
+class Tier(msgspec.Struct, frozen=True, kw_only=True):
+    """The rates of a whole call whose prompt has more than `above` tokens (long context)."""
+
+    above: int
+    rates: Rates
+
+
+class PriceTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model costs; the part of a price version that is stored as JSON.
+
+    Attributes:
+        rates: without long context.
+        tiers: by rising `above`.
+        batch_percent: what a call of a provider's batch API costs, in percent of the others.
+    """
+
+    rates: Rates
+    tiers: tuple[Tier, ...] = ()
+    batch_percent: int = 100
+
+    def rates_for(self, total_input: int) -> Rates:
+        """The rates of a call with so many tokens of prompt."""
+        rates = self.rates
+        for tier in self.tiers:
+            if total_input > tier.above:
+                rates = tier.rates
+        return rates
+
+
 class Price(msgspec.Struct, frozen=True, kw_only=True):
-    """One version of a model's price; every rate is nano-dollars per million tokens.
+    """One version of a model's price.
 
     Attributes:
         id: the version's id, recorded in every row that it priced.
     """
 
     id: str
-    input: int
-    cached: int
-    cache_write: int
-    output: int
-    reasoning: int
-
-    @property
-    def dearest_input(self) -> int:
-        """The highest rate an input token can be charged at, for bounds."""
-        return max(self.input, self.cached, self.cache_write)
-
-    @property
-    def dearest_output(self) -> int:
-        """The highest rate an output token can be charged at, for bounds."""
-        return max(self.output, self.reasoning)
+    terms: PriceTerms
 
 
-def cost(usage: Usage, price: Price) -> int:
-    """The cost of a call in nano-dollars, rounded up once."""
-    total = (
-        usage.input_tokens * price.input
-        + usage.cached_tokens * price.cached
-        + usage.cache_write_tokens * price.cache_write
-        + usage.output_tokens * price.output
-        + usage.reasoning_tokens * price.reasoning
-    )
+def cost(usage: Usage, price: Price, *, batch: bool = False) -> int:
+    """The cost of a call in nano-dollars, rounded up once.
+
+    Args:
+        usage: of the call.
+        price: the version that it is priced by.
+        batch: the call was one of a provider's batch.
+    """
+    rates = price.terms.rates_for(usage.total_input)
+    total = rates.request
+    for name in CLASSES:
+        units = getattr(usage, name)
+        if units:
+            total += units * getattr(rates, name)
+    if batch:
+        return -(-total * price.terms.batch_percent // (UNITS * 100))
     return -(-total // UNITS)
 
 

@@ -21,31 +21,47 @@ class Counted(StrEnum):
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens by price class; the classes do not overlap.
+    """Units by price class; the classes do not overlap.
 
     Attributes:
-        input_tokens: read by the model and neither cached nor written to a cache.
+        input_tokens: read by the model: text and images, neither cached nor written to a cache.
         cached_tokens: read from the provider's prompt cache.
-        cache_write_tokens: written to the provider's prompt cache.
+        cache_write_tokens: written to the provider's prompt cache for its usual time (5 minutes).
+        cache_write_1h_tokens: written to it for an hour.
+        input_audio_tokens: audio read by the model.
         output_tokens: visible output.
         reasoning_tokens: hidden or shown reasoning, billed apart from the visible output.
+        output_audio_tokens: audio made by the model.
+        images: images made by the model, where they are billed by the piece.
     """
 
     input_tokens: int = 0
     cached_tokens: int = 0
     cache_write_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    input_audio_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
+    output_audio_tokens: int = 0
+    images: int = 0
 
     @property
     def total_input(self) -> int:
         """All tokens of the prompt."""
-        return self.input_tokens + self.cached_tokens + self.cache_write_tokens
+        return (
+            self.input_tokens
+            + self.cached_tokens
+            + self.cache_write_tokens
+            + self.cache_write_1h_tokens
+            + self.input_audio_tokens
+        )
 
     @property
     def total_output(self) -> int:
         """All generated tokens."""
-        return self.output_tokens + self.reasoning_tokens
+        return self.output_tokens + self.reasoning_tokens + self.output_audio_tokens
 
 
 NO_USAGE = Usage()
+CLASSES = Usage.__struct_fields__
+"""The names of the classes: columns of the ledger."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-HEAD = "0001"
+HEAD = "0002"
 
 
 def stored_revision(session: Session) -> str | None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 import psycopg
-from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -58,10 +58,19 @@ class Database:
         return not self.is_sqlite or Path(self.url.database or "").exists()
 
     @contextmanager
-    def read(self) -> Iterator[Session]:
-        """A session for reading; what it changes is thrown away."""
+    def read(self, *, patience: float | None = None) -> Iterator[Session]:
+        """A session for reading; what it changes is thrown away.
+
+        Args:
+            patience: seconds that a statement may take on PostgreSQL, where that is not the
+                engine's: a report over years may take its time.
+        """
         with translated_errors(), Session(self.engine) as session:
-            yield session
+            if patience is None or self.is_sqlite:
+                yield session
+                return
+            with _patient(session, patience):
+                yield session
 
     @contextmanager
     def write(self, *, alone: bool = False) -> Iterator[Session]:
@@ -84,6 +93,23 @@ class Database:
     def dispose(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+@contextmanager
+def _patient(session: Session, seconds: float) -> Iterator[None]:
+    """Let the statements of a session's transaction take so long."""
+    connection = session.connection().connection.driver_connection
+    if not isinstance(connection, BoundedConnection):
+        message = "only PostgreSQL's connections have patience"
+        raise TypeError(message)
+    # With the usual patience: whether the server answers at all is soon known.
+    session.execute(text(f"SET LOCAL statement_timeout = {round(seconds * 1000)}"))
+    before = connection.patience
+    connection.patience = seconds + 1
+    try:
+        yield
+    finally:
+        connection.patience = before
 
 
 @contextmanager

@@ -14,14 +14,14 @@ import msgspec
 
 from torana.core.usage import Usage
 from torana.dialects import sse
+from torana.dialects.openai_errors import BAD_JSON, encode_error
 from torana.errors import InvalidJson, InvalidRequest, ToranaError, UpstreamError, UpstreamGarbage
 
 DONE = b"[DONE]"
 _MAX_MODEL_LENGTH = 200
 _MAX_CHOICES = 128
 _MAX_OUTPUT_TOKENS = 10**9
-_BAD_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What the decoder raises for bytes that are not the JSON that is wanted."""
+_LIMIT_FIELDS = ("max_completion_tokens", "max_tokens")
 _fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encoder = msgspec.json.Encoder()
 
@@ -86,14 +86,30 @@ def decode_request(body: bytes) -> ChatRequest:
     )
 
 
-def encode_upstream(request: ChatRequest, *, model: str) -> bytes:
+def encode_upstream(
+    request: ChatRequest,
+    *,
+    model: str,
+    max_output: int | None = None,
+    max_output_field: str = "max_tokens",
+) -> bytes:
     """The body for a provider: the caller's own fields, with the provider's name of the model.
 
     A stream is always asked for its usage, because the ledger needs it; `StreamFold` takes the
     chunk out again when the caller did not want it.
+
+    Args:
+        request: the caller's.
+        model: the provider's name of the model.
+        max_output: output tokens a choice that a budget has room for, in place of the caller's.
+        max_output_field: what to write them to, when the caller has no such field.
     """
     fields = dict(request.fields)
     fields["model"] = msgspec.Raw(_encoder.encode(model))
+    if max_output is not None:
+        names = [name for name in _LIMIT_FIELDS if name in fields] or [max_output_field]
+        for name in names:
+            fields[name] = msgspec.Raw(b"%d" % max_output)
     if request.stream and not request.include_usage:
         raw = request.fields.get("stream_options")
         options = _decode_fields(bytes(raw)) if raw is not None and bytes(raw) != b"null" else {}
@@ -112,10 +128,12 @@ _Tokens: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
 class _PromptDetails(msgspec.Struct):
     cached_tokens: _Tokens | None = None
     cache_write_tokens: _Tokens | None = None
+    audio_tokens: _Tokens | None = None
 
 
 class _CompletionDetails(msgspec.Struct):
     reasoning_tokens: _Tokens | None = None
+    audio_tokens: _Tokens | None = None
 
 
 class _Usage(msgspec.Struct):
@@ -128,6 +146,7 @@ class _Usage(msgspec.Struct):
 class _Choice(msgspec.Struct):
     index: int = 0
     finish_reason: str | None = None
+    delta: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _Answer(msgspec.Struct):
@@ -160,7 +179,7 @@ def decode_answer(body: bytes, *, model: str | None = None) -> ChatAnswer:
     try:
         body.decode()  # The decoder checks the text only of what it reads.
         answer = _answer_decoder.decode(body)
-    except _BAD_JSON as error:
+    except BAD_JSON as error:
         raise UpstreamGarbage("The provider's answer is not a chat completion.") from error
     if bytes(answer.error) != b"null":
         raise UpstreamError("The provider answered with an error under a success status.")
@@ -169,7 +188,7 @@ def decode_answer(body: bytes, *, model: str | None = None) -> ChatAnswer:
     if model is not None:
         try:
             body = _with_model(body, model)
-        except _BAD_JSON as error:
+        except BAD_JSON as error:
             raise UpstreamGarbage("The provider's answer is not a chat completion.") from error
     return ChatAnswer(body, None if answer.usage is None else _usage(answer.usage))
 
@@ -180,14 +199,19 @@ class StreamFold:
     Args:
         include_usage: whether the caller asked for the usage chunk; else it is taken out.
         model: a name to put in the place of the provider's, if that is wanted.
+        keeps_text: whether to remember the text that passes, so that a stream that is cut can be
+            counted.
 
     Attributes:
         usage: the usage that the provider has told so far.
         done: `[DONE]` was seen.
     """
 
-    def __init__(self, *, include_usage: bool, model: str | None = None) -> None:
+    def __init__(
+        self, *, include_usage: bool, model: str | None = None, keeps_text: bool = False
+    ) -> None:
         self._include_usage = include_usage
+        self._deltas: list[msgspec.Raw] | None = [] if keeps_text else None
         self._model = model
         self.usage: Usage | None = None
         self.done = False
@@ -198,6 +222,13 @@ class StreamFold:
     def finished(self) -> bool:
         """Whether the stream has come to an end of its own: `[DONE]`, or every choice's reason."""
         return self.done or (bool(self._finished) and self._seen == self._finished)
+
+    @property
+    def visible(self) -> str | None:
+        """The text that has passed, tool calls as their JSON; None when it was not remembered."""
+        if self._deltas is None:
+            return None
+        return "".join(_visible(delta) for delta in self._deltas)
 
     def pass_on(self, frame: bytes, data: bytes | None) -> bytes:
         """What the caller gets for a frame: its own bytes, changed ones, or nothing.
@@ -216,7 +247,7 @@ class StreamFold:
             return b""
         try:
             chunk = _answer_decoder.decode(data)
-        except _BAD_JSON as error:
+        except BAD_JSON as error:
             raise UpstreamGarbage("The provider sent something that is not a chunk.") from error
         if bytes(chunk.error) != b"null":
             raise UpstreamGarbage("The provider reported an error in the middle of its answer.")
@@ -227,7 +258,7 @@ class StreamFold:
             return frame
         try:
             return sse.encode(_with_model(data, self._model))
-        except _BAD_JSON as error:
+        except BAD_JSON as error:
             raise UpstreamGarbage("The provider sent something that is not a chunk.") from error
 
     def _note(self, chunk: _Answer) -> None:
@@ -235,8 +266,27 @@ class StreamFold:
             self.usage = _usage(chunk.usage)
         for choice in chunk.choices or ():
             self._seen.add(choice.index)
+            if self._deltas is not None:
+                self._deltas.append(choice.delta.copy())
             if choice.finish_reason is not None:
                 self._finished.add(choice.index)
+
+
+class _Delta(msgspec.Struct):
+    content: str | None = None
+    refusal: str | None = None
+    tool_calls: msgspec.Raw = msgspec.Raw(b"")
+
+
+def _visible(delta: msgspec.Raw) -> str:
+    try:
+        found = msgspec.json.decode(delta, type=_Delta | None)
+    except BAD_JSON:
+        return bytes(delta).decode(errors="replace")
+    if found is None:
+        return ""
+    calls = bytes(found.tool_calls).decode(errors="replace")
+    return f"{found.content or ''}{found.refusal or ''}{calls}"
 
 
 def encode_done() -> bytes:
@@ -244,52 +294,9 @@ def encode_done() -> bytes:
     return sse.encode(DONE)
 
 
-def encode_error(error: ToranaError) -> dict[str, Any]:
-    """An error object: all four keys, `param` and `code` strings or null."""
-    return {
-        "error": {
-            "message": error.public_message,
-            "type": error.kind,
-            "param": error.param,
-            "code": error.public_code,
-        }
-    }
-
-
 def encode_error_event(error: ToranaError) -> bytes:
     """An error after the first byte: the SDKs raise it, and nothing fakes a finish."""
     return sse.encode(_encoder.encode(encode_error(error)))
-
-
-class UpstreamErrorBody(msgspec.Struct, frozen=True):
-    """What a provider's error body says, as far as it can be read."""
-
-    message: str | None = None
-    kind: str | None = None
-    param: str | None = None
-    code: str | None = None
-
-
-def decode_error(body: bytes) -> UpstreamErrorBody:
-    """Read a provider's error body; anything that can't be read is left out."""
-    try:
-        parsed = msgspec.json.decode(body)
-    except _BAD_JSON:
-        return UpstreamErrorBody()
-    error = parsed.get("error") if isinstance(parsed, dict) else None
-    if isinstance(error, str):
-        return UpstreamErrorBody(message=error)
-    if not isinstance(error, dict):
-        return UpstreamErrorBody()
-    texts = {key: value for key, value in error.items() if isinstance(value, str)}
-    code = error.get("code")
-    return UpstreamErrorBody(
-        message=texts.get("message"),
-        kind=texts.get("type"),
-        param=texts.get("param"),
-        # Some servers number their codes; ours are strings.
-        code=str(code) if isinstance(code, (str, int)) and not isinstance(code, bool) else None,
-    )
 
 
 # --- parts -------------------------------------------------------------------------------------
@@ -299,7 +306,7 @@ def _decode_fields(body: bytes) -> dict[str, msgspec.Raw]:
     try:
         body.decode()  # The decoder checks the text only of what it reads.
         return _fields_decoder.decode(body)
-    except _BAD_JSON as error:
+    except BAD_JSON as error:
         raise InvalidJson(
             "The body must be a JSON object.", hint=f"The parser says: {error}."
         ) from None
@@ -311,7 +318,7 @@ def _optional(fields: dict[str, msgspec.Raw], name: str, kind: type[Any]) -> Any
         return None
     try:
         return msgspec.json.decode(raw, type=kind | None)
-    except _BAD_JSON as error:
+    except BAD_JSON as error:
         raise InvalidRequest(f"Invalid value for '{name}': {error}.", param=name) from None
 
 
@@ -325,7 +332,7 @@ def _required(fields: dict[str, msgspec.Raw], name: str, kind: type[Any]) -> Any
 def _max_output(fields: dict[str, msgspec.Raw]) -> int | None:
     """`max_completion_tokens` or the older `max_tokens`; a provider may obey either: the larger."""
     limits = []
-    for name in ("max_completion_tokens", "max_tokens"):
+    for name in _LIMIT_FIELDS:
         value = _optional(fields, name, int)
         if value is not None:
             if not 0 <= value <= _MAX_OUTPUT_TOKENS:
@@ -337,18 +344,26 @@ def _max_output(fields: dict[str, msgspec.Raw]) -> int | None:
 
 
 def _usage(usage: _Usage) -> Usage:
-    """OpenAI's arithmetic: the prompt includes cached tokens, the completion includes reasoning."""
+    """OpenAI's arithmetic: prompt and completion include their cached, audio and reasoning parts.
+
+    What was read from a cache may be audio; it is counted as cached, and once.
+    """
     prompt = usage.prompt_tokens_details
     completion = usage.completion_tokens_details
     cached = (prompt.cached_tokens or 0) if prompt is not None else 0
     written = (prompt.cache_write_tokens or 0) if prompt is not None else 0
+    uncached = max(usage.prompt_tokens - cached - written, 0)
+    heard = min((prompt.audio_tokens or 0) if prompt is not None else 0, uncached)
     reasoning = (completion.reasoning_tokens or 0) if completion is not None else 0
+    spoken = (completion.audio_tokens or 0) if completion is not None else 0
     return Usage(
-        input_tokens=max(usage.prompt_tokens - cached - written, 0),
+        input_tokens=uncached - heard,
         cached_tokens=cached,
         cache_write_tokens=written,
-        output_tokens=max(usage.completion_tokens - reasoning, 0),
+        input_audio_tokens=heard,
+        output_tokens=max(usage.completion_tokens - reasoning - spoken, 0),
         reasoning_tokens=reasoning,
+        output_audio_tokens=spoken,
     )
 
 

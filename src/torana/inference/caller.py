@@ -45,6 +45,8 @@ class CallContext(msgspec.Struct, frozen=True, kw_only=True):
         received_at: on `time.monotonic()`.
         link: the connection to the caller.
         tries_before: how often the caller's SDK has tried this already.
+        idempotency_key: the caller's name for this one call, if it sent one.
+        tags: the caller's labels beside those of the body.
     """
 
     request_id: str
@@ -52,3 +54,5 @@ class CallContext(msgspec.Struct, frozen=True, kw_only=True):
     received_at: float
     link: CallerLink
     tries_before: int = 0
+    idempotency_key: str | None = None
+    tags: dict[str, str] = {}

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from torana.dialects import openai_chat
 from torana.dialects.openai_chat import StreamFold
 from torana.dialects.sse import FrameSplitter, FrameTooLargeError, data_of
 from torana.errors import CallerGone, InternalError, ToranaError, UpstreamCut, UpstreamGarbage
+from torana.inference.idempotency import MOST_BYTES
 from torana.inference.open_call import OpenCall
 from torana.outbound.client import Answer
 
@@ -31,10 +32,21 @@ class ChatStream:
         call: the open call; this stream settles it.
         answer: the provider's answer, status and headers read.
         fold: looks at the frames as they pass.
+        seal: encrypts all frames, when they are to be kept for the caller's Idempotency-Key.
     """
 
-    def __init__(self, call: OpenCall, answer: Answer, fold: StreamFold) -> None:
+    def __init__(
+        self,
+        call: OpenCall,
+        answer: Answer,
+        fold: StreamFold,
+        *,
+        seal: Callable[[bytes], bytes | None] | None = None,
+    ) -> None:
         self._call = call
+        self._seal = seal
+        self._kept: list[bytes] = []
+        self._kept_size = 0
         self._answer = answer
         self._fold = fold
         self._chunks = answer.chunks()
@@ -55,7 +67,7 @@ class ChatStream:
         try:
             ready = b"" if self._ending else self._next_frames()
             if not ready:
-                self._call.succeed(self._fold.usage)
+                self._succeed()
         except ToranaError as error:
             return self._fail(error)
         except Exception:
@@ -108,13 +120,22 @@ class ChatStream:
             out.append(fold.pass_on(frame, data_of(frame)))
             if fold.done:
                 break
-        return b"".join(out)
+        ready = b"".join(out)
+        if self._seal is not None:
+            self._kept_size += len(ready)
+            if self._kept_size <= MOST_BYTES:
+                self._kept.append(ready)
+            else:
+                self._kept.clear()
+        return ready
 
     def _fail(self, error: ToranaError) -> bytes:
         cause = self._call.cause_of(error)
         self._answer.close()
         if not self._call.settled:
-            self._call.fail(cause, usage=self._fold.usage, billable=True)
+            self._call.fail(
+                cause, usage=self._fold.usage, billable=True, visible=self._fold.visible
+            )
         return openai_chat.encode_error_event(cause)
 
     def _drain(self) -> None:
@@ -132,9 +153,18 @@ class ChatStream:
                 cause = cause if stopped is error else stopped
             else:
                 logger.exception("call.broken", extra={"request_id": self._call.request_id})
-            self._call.fail(cause, usage=self._fold.usage, billable=True)
+            self._call.fail(
+                cause, usage=self._fold.usage, billable=True, visible=self._fold.visible
+            )
         else:
-            self._call.succeed(self._fold.usage)
+            self._succeed()
+
+    def _succeed(self) -> None:
+        """Post the call, with its answer if that is to be kept."""
+        sealed = None
+        if self._seal is not None and self._kept_size <= MOST_BYTES:
+            sealed = self._seal(b"".join([*self._kept, openai_chat.encode_done()]))
+        self._call.succeed(self._fold.usage, answer=sealed)
 
     def _release(self) -> None:
         """Read the provider's closing bytes, so that its connection can be used again."""

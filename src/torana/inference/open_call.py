@@ -30,6 +30,7 @@ class OpenCall:
         streamed: whether the answer is a stream.
         exchange: the way to the provider.
         drain_seconds: how long the answer is read on when the caller has hung up.
+        estimate: counts an answer that was cut by its visible text, where that can be.
         forget: is told when the call is over.
     """
 
@@ -45,6 +46,7 @@ class OpenCall:
         metrics: Metrics,
         drain_seconds: float,
         forget: Callable[[OpenCall], None],
+        estimate: Callable[[str], Usage | None],
     ) -> None:
         self.context = context
         self.target = target
@@ -53,6 +55,8 @@ class OpenCall:
         self.provider_request_id: str | None = None
         self.settled = False
         self._receipt = receipt
+        self._attempt_bound_nano = receipt.bound_nano
+        self._estimate = estimate
         self._streamed = streamed
         self._teller = teller
         self._metrics = metrics
@@ -61,7 +65,7 @@ class OpenCall:
         self._stopped_by: ToranaError | None = None
         self._caller_left = False
         self._drain_seconds = drain_seconds
-        self._unwatch = context.link.watch(self._caller_gone)
+        self._unwatch: Callable[[], None] | None = None
 
     @property
     def request_id(self) -> str:
@@ -69,14 +73,50 @@ class OpenCall:
         return self.context.request_id
 
     @property
+    def receipt(self) -> Receipt:
+        """The reservation as it stands."""
+        return self._receipt
+
+    def cost_of(self, usage: Usage | None) -> int:
+        """What the call comes to if its last try used so much, in nano-dollars."""
+        return self._own_cost(usage) + self._earlier_cost()
+
+    @property
     def price(self) -> Price | None:
         """The price of the target, as it was at admission."""
         return self.target.price
 
     @property
-    def bound_nano(self) -> int:
-        """What is reserved."""
-        return self._receipt.record.bound_nano
+    def attempt_bound_nano(self) -> int:
+        """The most that one try of a provider can cost."""
+        return self._attempt_bound_nano
+
+    def begin_attempt(self) -> dict[str, Any]:
+        """Note another try of a provider; what it comes to is added to the mapping."""
+        attempt: dict[str, Any] = {
+            "n": len(self.attempts) + 1,
+            "provider": self.target.provider,
+            "model": self.target.model,
+        }
+        self.attempts.append(attempt)
+        return attempt
+
+    def hold_for_another(self) -> None:
+        """Reserve for another try, after one that may cost its bound.
+
+        Raises:
+            ToranaError: there is no room for it; the call keeps what it has.
+        """
+        self._receipt = self._teller.extend(
+            self._receipt, self._earlier_cost() + self._attempt_bound_nano
+        )
+
+    def _earlier_cost(self) -> int:
+        return sum(int(attempt.get("cost_nano", 0)) for attempt in self.attempts)
+
+    def watch_caller(self) -> None:
+        """Begin to notice when the caller hangs up."""
+        self._unwatch = self.context.link.watch(self._caller_gone)
 
     def first_byte(self) -> None:
         """The provider's answer begins."""
@@ -105,8 +145,12 @@ class OpenCall:
         """What really ended the call, when `error` may only be the cut that `stop` made."""
         return self._stopped_by if self._stopped_by is not None else error
 
-    def succeed(self, usage: Usage | None, http_status: int = 200) -> int:
+    def succeed(self, usage: Usage | None, *, answer: bytes | None = None) -> int:
         """Post an answer that came to its end; without a usage it costs its bound.
+
+        Args:
+            usage: what the provider reported.
+            answer: what to keep for the caller's Idempotency-Key, sealed.
 
         Returns:
             The cost in nano-dollars.
@@ -116,17 +160,27 @@ class OpenCall:
             status=Status.CANCELLED if gone else Status.OK,
             usage=usage,
             billable=True,
-            http_status=http_status,
+            http_status=200,
             error_code=CallerGone.code if gone else None,
+            answer=answer,
         )
 
-    def fail(self, error: ToranaError, *, usage: Usage | None, billable: bool) -> int:
+    def fail(
+        self,
+        error: ToranaError,
+        *,
+        usage: Usage | None,
+        billable: bool,
+        visible: str | None = None,
+    ) -> int:
         """Post a call that has failed.
 
         Args:
             error: what the caller is told, or would be.
             usage: what the provider reported before.
-            billable: it may have been processed, so it costs its usage or its bound.
+            billable: it may have been processed, so it costs its usage, its visible text where
+                that can be counted, or its bound.
+            visible: the text that came before the end.
 
         Returns:
             The cost in nano-dollars.
@@ -138,6 +192,7 @@ class OpenCall:
             billable=billable,
             http_status=CallerGone.status if gone else error.status,
             error_code=error.code,
+            visible=visible,
         )
 
     def _caller_gone(self, seconds: float) -> None:
@@ -152,18 +207,27 @@ class OpenCall:
         billable: bool,
         http_status: int,
         error_code: str | None,
+        visible: str | None = None,
+        answer: bytes | None = None,
     ) -> int:
         if self.settled:
             message = "a call was settled twice"
             raise RuntimeError(message)
         self.settled = True
-        if not billable:
-            counted, amount = Counted.PROVIDER, 0
-        elif usage is None:
-            counted, amount = Counted.BOUND, self.bound_nano
+        counted = Counted.PROVIDER
+        if billable and usage is None:
+            usage = self._estimate(visible) if visible else None
+            counted = Counted.TOKENIZER if usage is not None else Counted.BOUND
+        own = self._own_cost(usage) if billable else 0
+        if self.attempts:
+            last = self.attempts[-1]
+            earlier = self._earlier_cost() - int(last.get("cost_nano", 0))
+            last["cost_nano"] = own
+            if earlier and counted is Counted.PROVIDER:
+                counted = Counted.BOUND  # A part of the sum is one.
         else:
-            counted = Counted.PROVIDER
-            amount = cost(usage, self.price) if self.price is not None else 0
+            earlier = 0
+        amount = own + earlier
         ended = time.monotonic()
         settlement = Settlement(
             status=status,
@@ -180,18 +244,37 @@ class OpenCall:
             first_byte_ms=self._milliseconds(self._first_byte),
             provider_request_id=self.provider_request_id,
             attempts=self.attempts,
+            answer=answer,
         )
         try:
             self._teller.post(self._receipt, settlement)
         finally:
-            self._unwatch()
+            if self._unwatch is not None:
+                self._unwatch()
             self._forget(self)
             self._report(settlement)
         return amount
 
+    def _own_cost(self, usage: Usage | None) -> int:
+        """What the last try costs."""
+        if usage is None:
+            return self._attempt_bound_nano
+        return 0 if self.price is None else cost(usage, self.price)
+
     def _report(self, settlement: Settlement) -> None:
         """The one line of this call in the log, and its figures."""
         record = self._receipt.record
+        if settlement.cost_nano > self._receipt.bound_nano:
+            logger.error(
+                "call.bound_exceeded",
+                extra={
+                    "request_id": record.call_id,
+                    "provider": settlement.provider,
+                    "target_model": settlement.target_model,
+                    "cost_nano": settlement.cost_nano,
+                    "bound_nano": self._receipt.bound_nano,
+                },
+            )
         usage = settlement.usage
         received = self.context.received_at
         self._metrics.call_settled(
@@ -225,7 +308,7 @@ class OpenCall:
                 "input_tokens": usage.total_input,
                 "output_tokens": usage.total_output,
                 "cost_nano": settlement.cost_nano,
-                "bound_nano": record.bound_nano,
+                "bound_nano": self._receipt.bound_nano,
                 "streamed": settlement.streamed,
                 "duration_ms": settlement.duration_ms,
                 "first_byte_ms": settlement.first_byte_ms,

@@ -6,39 +6,43 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from urllib.parse import quote
 
 import msgspec
 
-from torana.core.money import format_usd
 from torana.dialects import openai_chat
-from torana.dialects.openai_chat import ChatRequest, StreamFold
+from torana.dialects.openai_chat import ChatRequest
 from torana.errors import (
+    BudgetExceeded,
+    BudgetReserved,
     InternalError,
-    ModelNotFound,
     ToranaError,
     UpstreamError,
-    UpstreamGarbage,
+)
+from torana.inference.answers import (
+    JsonAnswer,
+    StoredFrames,
+    StreamAnswer,
+    json_answer,
+    stream_answer,
 )
 from torana.inference.caller import CallContext
-from torana.inference.chat_stream import ChatStream
+from torana.inference.idempotency import AnswerStore, claim_of
 from torana.inference.open_call import OpenCall
+from torana.inference.planning import Plan
 from torana.inference.retry import RetryPolicy
-from torana.ledger.bounds import text_bound
-from torana.ledger.records import CallRecord
+from torana.ledger.items import Replayed
+from torana.ledger.records import Receipt
 from torana.ledger.teller import Teller
 from torana.obs.metrics import Metrics
 from torana.outbound.client import Answer, Exchange, HttpClient, Timeouts
 from torana.providers import Provider
 from torana.providers.base import provider_request_id
 from torana.providers.upstreams import Upstreams
-from torana.routing.catalog import Catalog, Target
+from torana.routing.catalog import Catalog
 
 logger = logging.getLogger("torana.call")
 
 CHAT_ROUTE = "openai.chat.completions"
-_HEADER_SAFE = "/:,=@+.-_ "
-_ANSWER_LIMIT = 64 * 1024 * 1024
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,18 +59,16 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     drain: float
 
 
-class JsonAnswer(msgspec.Struct, frozen=True):
-    """A whole answer, posted."""
+class CallPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """What an administrator has decided about calls.
 
-    body: bytes
-    headers: dict[str, str]
+    Attributes:
+        free_fields: fields that cost nothing, whatever the bound rules know of them.
+        retry_uncertain: try again after a try that may have been processed; both may cost.
+    """
 
-
-class StreamAnswer(msgspec.Struct, frozen=True):
-    """An answer that is still coming; whoever has it closes `frames`."""
-
-    frames: ChatStream
-    headers: dict[str, str]
+    free_fields: frozenset[str] = frozenset()
+    retry_uncertain: bool = False
 
 
 class InferenceService:
@@ -78,6 +80,8 @@ class InferenceService:
         http: the connections to providers.
         metrics: is told of every call.
         limits: of time.
+        policy: of the administrator.
+        answers: of callers' Idempotency-Keys.
     """
 
     def __init__(
@@ -88,12 +92,16 @@ class InferenceService:
         http: HttpClient,
         metrics: Metrics,
         limits: Limits,
+        policy: CallPolicy,
+        answers: AnswerStore,
     ) -> None:
         self._upstreams = upstreams
         self._teller = teller
         self._http = http
         self._metrics = metrics
         self._limits = limits
+        self._policy = policy
+        self._answers = answers
         self._lock = threading.Lock()
         self._open: set[OpenCall] = set()
 
@@ -117,15 +125,17 @@ class InferenceService:
         """
         request = openai_chat.decode_request(body)
         upstreams = self._upstreams()
-        target = _plan(upstreams.catalog, request.model, context)
-        provider = upstreams.providers[target.provider]
-        call = self._admit(request, target, context)
-        shown_model = request.model if provider.config.rewrites_model else None
+        plan = self._plan(upstreams.catalog, request, body, context)
+        provider = upstreams.providers[plan.target.provider]
+        receipt = self._admit(plan)
+        if isinstance(receipt, Replayed):
+            return self._replay(plan, receipt)
+        call = self._open_call(plan, receipt, context)
         try:
-            answer = self._send(call, provider, request)
-            if request.stream:
-                return _stream(call, answer, request, shown_model)
-            return _json(call, answer, shown_model)
+            call.watch_caller()
+            answer = self._send(call, provider, plan)
+            finish = stream_answer if request.stream else json_answer
+            return finish(call, answer, plan, provider, self._answers)
         except UpstreamError as error:
             cause = call.cause_of(error)
             if not call.settled:
@@ -140,40 +150,60 @@ class InferenceService:
                 call.fail(broken, usage=None, billable=call.exchange.sent)
             raise
 
-    def _admit(self, request: ChatRequest, target: Target, context: CallContext) -> OpenCall:
-        principal = context.principal
-        price = target.price
-        record = CallRecord(
-            call_id=context.request_id,
-            organisation_id=principal.organisation_id,
-            project_id=principal.project_id,
-            user_id=principal.user_id,
-            key_id=principal.key_id,
-            balance_ids=principal.balance_ids,
+    def _plan(
+        self, catalog: Catalog, request: ChatRequest, body: bytes, context: CallContext
+    ) -> Plan:
+        claim = None
+        if context.idempotency_key is not None:
+            key_id = context.principal.key_id
+            claim = claim_of(key_id, context.idempotency_key, CHAT_ROUTE, body)
+        return Plan(
+            request,
+            catalog.targets(request.model)[0],
+            context,
             route=CHAT_ROUTE,
-            model=request.model,
-            provider=target.provider,
-            target_model=target.model,
-            bound_nano=text_bound(
-                body_bytes=request.size,
-                requested_output=request.max_output,
-                choices=request.choices,
-                max_output=target.max_output,
-                price=price,
-            ),
-            price_id=price.id if price is not None else None,
+            free_fields=self._policy.free_fields,
+            claim=claim,
         )
-        receipt = self._teller.admit(record)
+
+    def _admit(self, plan: Plan) -> Receipt | Replayed:
+        try:
+            return self._teller.admit(plan.record, plan.ask)
+        except (BudgetExceeded, BudgetReserved):
+            # It may only seem too dear: now counting is worth its time.
+            tightened = plan.tightened()
+            if tightened is None:
+                raise
+        return self._teller.admit(plan.record, tightened)
+
+    def _replay(self, plan: Plan, replayed: Replayed) -> JsonAnswer | StreamAnswer:
+        """The answer that the caller's Idempotency-Key stands for; nothing is called or charged."""
+        claim = plan.ask.claim
+        if claim is None:
+            message = "a call without a claim was replayed"
+            raise RuntimeError(message)
+        stored = self._answers.open(claim)
+        headers = stored.headers | {
+            "idempotent-replayed": "true",
+            "x-torana-original-request-id": replayed.call_id,
+            "x-torana-cost-usd": "0",
+        }
+        if stored.streamed:
+            return StreamAnswer(StoredFrames(stored.body), headers)
+        return JsonAnswer(stored.body, headers)
+
+    def _open_call(self, plan: Plan, receipt: Receipt, context: CallContext) -> OpenCall:
         call = OpenCall(
             context=context,
             receipt=receipt,
-            target=target,
-            streamed=request.stream,
+            target=plan.target,
+            streamed=plan.request.stream,
             exchange=Exchange(time.monotonic() + self._limits.total),
             teller=self._teller,
             metrics=self._metrics,
             drain_seconds=self._limits.drain,
             forget=self._forget,
+            estimate=plan.usage_of,
         )
         with self._lock:
             self._open.add(call)
@@ -184,16 +214,20 @@ class InferenceService:
         with self._lock:
             self._open.discard(call)
 
-    def _send(self, call: OpenCall, provider: Provider, request: ChatRequest) -> Answer:
+    def _send(self, call: OpenCall, provider: Provider, plan: Plan) -> Answer:
         """The one retry loop."""
-        body = openai_chat.encode_upstream(request, model=call.target.model)
+        body = openai_chat.encode_upstream(
+            plan.request,
+            model=call.target.model,
+            max_output=call.receipt.output,
+            max_output_field=provider.max_output_field,
+        )
         exchange = call.exchange
         tries = 0
         while True:
             tries += 1
             began = time.monotonic()
-            attempt = {"n": tries, "provider": call.target.provider, "model": call.target.model}
-            call.attempts.append(attempt)
+            attempt = call.begin_attempt()
             try:
                 answer = provider.send_chat(
                     self._http,
@@ -204,58 +238,36 @@ class InferenceService:
                     exchange=exchange,
                 )
             except UpstreamError as error:
-                cost_nano = call.bound_nano if error.billable else 0
+                cost_nano = call.attempt_bound_nano if error.billable else 0
                 attempt |= {"outcome": error.code, "ms": _since(began), "cost_nano": cost_nano}
-                left = exchange.deadline - time.monotonic()
-                wait = self._limits.retry.delay(error, tries, left)
-                if wait is None or call.abandoned():
-                    raise
-                time.sleep(wait)
-                if call.abandoned():
-                    raise  # Nobody waits for another try, so nobody shall pay for one.
+                self._wait_for_another(call, error, tries)
                 continue
             attempt |= {"outcome": "answered", "status": answer.status, "ms": _since(began)}
             call.provider_request_id = provider_request_id(answer.headers)
             return answer
 
+    def _wait_for_another(self, call: OpenCall, error: UpstreamError, tries: int) -> None:
+        """Wait until the next try is due.
 
-def _json(call: OpenCall, answer: Answer, shown_model: str | None) -> JsonAnswer:
-    try:
-        data = answer.read(_ANSWER_LIMIT)
-        call.first_byte()
-        parsed = openai_chat.decode_answer(data, model=shown_model)
-    finally:
-        answer.close()
-    cost_nano = call.succeed(parsed.usage)
-    headers = _headers(call)
-    headers["x-torana-cost-usd"] = format_usd(cost_nano)
-    return JsonAnswer(parsed.body, headers)
-
-
-def _stream(
-    call: OpenCall, answer: Answer, request: ChatRequest, shown_model: str | None
-) -> StreamAnswer:
-    if not answer.headers.get("content-type", "").startswith("text/event-stream"):
-        answer.close()
-        raise UpstreamGarbage("The provider did not answer with a stream.")
-    fold = StreamFold(include_usage=request.include_usage, model=shown_model)
-    return StreamAnswer(ChatStream(call, answer, fold), _headers(call))
-
-
-def _plan(catalog: Catalog, model: str, context: CallContext) -> Target:
-    if not context.principal.may_use(model):
-        raise ModelNotFound(
-            f"The model {model[:100]!r} does not exist here or you may not use it.",
-            hint="GET /v1/models lists those that you may use.",
-            param="model",
-        )
-    return catalog.targets(model)[0]
-
-
-def _headers(call: OpenCall) -> dict[str, str]:
-    # A header is ASCII; a model's name may be anything.
-    model = quote(call.target.model, safe=_HEADER_SAFE)
-    return {"x-torana-provider": call.target.provider, "x-torana-model": model}
+        Raises:
+            UpstreamError: `error`, when there shall be none.
+        """
+        uncertain = error.billable and not error.retryable
+        if uncertain and self._policy.retry_uncertain:
+            error.retryable = True
+        left = call.exchange.deadline - time.monotonic()
+        wait = self._limits.retry.delay(error, tries, left)
+        if wait is None or call.abandoned():
+            raise error
+        if error.billable:
+            try:
+                call.hold_for_another()
+            except ToranaError as refused:
+                # What the first try may cost is held; there is no room for a second.
+                raise error from refused
+        time.sleep(wait)
+        if call.abandoned():
+            raise error  # Nobody waits for another try, so nobody shall pay for one.
 
 
 def _since(began: float) -> int:

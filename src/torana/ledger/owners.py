@@ -5,19 +5,14 @@ The instant is the database's: two hosts with different clocks must not bury eac
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
-import threading
 
-from sqlalchemy import delete, func, insert, update
+from sqlalchemy import delete, func, insert, select, update
 
-from torana.core.clock import utc_now
 from torana.db.models import Owner
 from torana.db.session import Database
-from torana.errors import ToranaError
-
-logger = logging.getLogger("torana.ledger")
+from torana.ledger.locking import database_now
 
 BEAT_SECONDS = 5.0
 
@@ -42,9 +37,8 @@ class OwnerHeartbeat:
         Raises:
             LedgerUnavailable: the database is away.
         """
-        # SQLite's clock is this host's own.
-        now = utc_now() if self._database.is_sqlite else func.clock_timestamp()
         with self._database.write() as session:
+            now = database_now(session)
             beaten = session.execute(
                 update(Owner).where(Owner.id == self.owner_id).values(heartbeat_at=now)
             )
@@ -66,17 +60,9 @@ class OwnerHeartbeat:
         with self._database.write() as session:
             session.execute(delete(Owner).where(Owner.id == self.owner_id))
 
-    def run(self, stopping: threading.Event) -> None:
-        """Beat until `stopping` is set."""
-        while not stopping.wait(BEAT_SECONDS):
-            self.run_once()
 
-    def run_once(self) -> None:
-        """Beat; a database that is away is logged, and the next beat tries again."""
-        try:
-            self.beat()
-        except ToranaError as error:
-            logger.warning("owner.silent", extra={"error_code": error.code})
-        except Exception:
-            # Whatever it is, a process that lives must go on saying so.
-            logger.exception("owner.silent")
+def seconds_since_beat(database: Database, kind: str) -> float | None:
+    """How long ago a process of a kind has last beaten; None when there is none."""
+    with database.read() as session:
+        last = session.scalar(select(func.max(Owner.heartbeat_at)).where(Owner.kind == kind))
+        return None if last is None else (database_now(session) - last).total_seconds()

@@ -8,47 +8,96 @@ from typing import Any
 
 import msgspec
 
+from torana.core.rates import RateView
 from torana.core.usage import Counted, Usage
+from torana.ledger.bounds import Bound
 
 
 class Status(StrEnum):
-    """How a call ended."""
+    """How a call ended. `abandoned`: its process fell silent, and it was posted at its bound."""
 
     OK = "ok"
     ERROR = "error"
     CANCELLED = "cancelled"
+    ABANDONED = "abandoned"
 
 
 class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """Who calls what: the part of a row that is known when the call is admitted."""
+    """Who calls what: the part of a row that is known when the call is admitted.
+
+    Attributes:
+        account_ids: of the key, its user, project and organisation.
+        end_user: the caller's own name for whom it calls for, if it told one.
+        tags: the caller's labels.
+    """
 
     call_id: str
     organisation_id: str
     project_id: str
     user_id: str | None
     key_id: str
-    balance_ids: tuple[str, ...]
+    account_ids: tuple[str, ...]
     route: str
     model: str
     provider: str
     target_model: str
-    bound_nano: int
     price_id: str | None
+    end_user: str | None = None
+    tags: dict[str, str] = {}
 
 
-class Receipt(msgspec.Struct, frozen=True):
-    """Proof of a durable reservation. Whoever holds one must post it."""
+class Claim(msgspec.Struct, frozen=True):
+    """The caller's Idempotency-Key.
+
+    Attributes:
+        id: of the key's row in `idempotent_calls`.
+        fingerprint: of what was asked.
+    """
+
+    id: str
+    fingerprint: str
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """What a call asks of the balances.
+
+    Attributes:
+        bound: the most that it can cost.
+        priced: whether its target has a price; under a hard budget it must.
+        suspended: whether its target is closed to hard budgets.
+    """
+
+    bound: Bound
+    priced: bool = True
+    suspended: bool = False
+    claim: Claim | None = None
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """Proof of a durable reservation. Whoever holds one must post it.
+
+    Attributes:
+        balance_ids: all balances that carry the bound.
+        output: output tokens a choice that the provider must be held to, if the request itself
+            does not say so.
+        rates: what is left of the rate limits, if the call has any.
+    """
 
     record: CallRecord
     admitted_at: datetime
+    balance_ids: tuple[str, ...]
+    bound_nano: int
+    output: int | None = None
+    rates: RateView | None = None
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     """How a call ended and what it cost: the other part of its ledger entry.
 
     Attributes:
-        attempts: one mapping per try of a provider, in their order.
+        attempts: one mapping per try of a provider, in their order, each with its own cost.
         duration_ms, first_byte_ms: milliseconds since the request came in.
+        answer: the encrypted answer to keep for the caller's Idempotency-Key.
     """
 
     status: Status
@@ -65,7 +114,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     first_byte_ms: int | None = None
     provider_request_id: str | None = None
     attempts: list[dict[str, Any]] = []
-    tags: dict[str, str] = {}
+    answer: bytes | None = None
     is_bare: bool = False
 
     def bare(self) -> Settlement:
@@ -75,8 +124,8 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
             error_code="unwritable",
             provider_request_id=None,
             attempts=[],
-            tags={},
             duration_ms=0,
             first_byte_ms=None,
+            answer=None,
             is_bare=True,
         )

@@ -11,13 +11,28 @@ import logging
 import threading
 import time
 from collections import deque
-from typing import Protocol
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
 
 from torana.errors import LedgerUnavailable, ToranaError, UnwritableRow
-from torana.ledger.decide import Admitted, Outcome, Refused
-from torana.ledger.lanes import AdmitJob, Job, Lane, PostJob, Settled
-from torana.ledger.records import CallRecord, Receipt, Settlement
+from torana.ledger.items import Admitted, Extended, Outcome, Refused, Replayed, Unopened
+from torana.ledger.jobs import (
+    AdmitJob,
+    CommitUnheard,
+    ExtendJob,
+    Job,
+    PostJob,
+    Settled,
+    given_back,
+    receipt_of,
+)
+from torana.ledger.lanes import Lane
+from torana.ledger.records import Ask, CallRecord, Receipt, Settlement
 from torana.ledger.refusals import error_of
+from torana.ledger.spool import SUFFIX, Spool, orphan
 
 logger = logging.getLogger("torana.ledger")
 
@@ -25,6 +40,11 @@ MAX_BATCH = 256
 POST_SECONDS = 60.0
 """Longest that a post is tried again while the database is away."""
 RETRY_SECONDS = 0.25
+SPOOL_SECONDS = 1.0
+"""How often the spool is looked at."""
+_OPENINGS = 100
+"""A call names an end user and tags, at a project and an organisation; each may have to be opened,
+one after another."""
 
 
 class TellerObserver(Protocol):
@@ -37,15 +57,29 @@ class TellerObserver(Protocol):
         """A job was settled after waiting so long."""
 
 
+class _NoObserver:
+    """For processes that count nothing."""
+
+    def batch(self, size: int, seconds: float) -> None:
+        """Nothing."""
+
+    def wait(self, seconds: float) -> None:
+        """Nothing."""
+
+
+NO_OBSERVER = _NoObserver()
+
+
 class _Waiter:
     """A job, and the greenlet or thread that waits for its outcome."""
 
-    __slots__ = ("error", "job", "leads", "outcome", "wake")
+    __slots__ = ("error", "job", "leads", "outcome", "unheard", "wake")
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.outcome: tuple[Outcome, Settled] | None = None
+        self.outcome: tuple[Outcome, Settled, int] | None = None
         self.error: ToranaError | None = None
+        self.unheard: PostJob | None = None
         self.leads = False
         self.wake = threading.Event()
 
@@ -56,70 +90,174 @@ class Teller:
     Args:
         lane: the way to the database.
         observer: is told of batches and waits.
+        spool: keeps posts while the database is away; without one they wait for it.
+        open_account: makes the account of an end user or tag that a template has a budget for, from
+            its scope's kind and id.
     """
 
-    def __init__(self, lane: Lane, observer: TellerObserver) -> None:
+    def __init__(
+        self,
+        lane: Lane,
+        observer: TellerObserver,
+        *,
+        spool: Spool | None = None,
+        open_account: Callable[[str, str], object] | None = None,
+    ) -> None:
         self._lane = lane
         self._observer = observer
+        self._spool = spool
+        self._open_account = open_account
         self._mutex = threading.Lock()
         self._pending: deque[_Waiter] = deque()
         self._leading = False
         self._down_until = 0.0
 
-    def admit(self, record: CallRecord) -> Receipt:
+    def admit(self, record: CallRecord, ask: Ask) -> Receipt | Replayed:
         """Reserve a call's bound on all its balances, durably.
+
+        Returns:
+            The receipt, or the call that has answered the caller's Idempotency-Key already.
 
         Raises:
             LedgerUnavailable: the database is away; nothing was reserved as far as is known.
-            BudgetExceeded, BudgetReserved, KeyRevoked, ScopeSuspended: the call is refused, and
-                nothing was consumed.
+            DiskFull: what the call will owe could not be kept if the database went away.
+            ToranaError: the call is refused (see `torana.ledger.refusals`); nothing was consumed.
         """
         if time.monotonic() < self._down_until:
             raise LedgerUnavailable("The ledger is not available.", retry_after=1)
-        outcome, settled = self._submit(AdmitJob(record))
+        if self._spool is not None:
+            self._spool.hold()
+        admitted = False
+        try:
+            receipt = self._admit(AdmitJob(record, ask))
+            admitted = isinstance(receipt, Receipt)
+            return receipt
+        finally:
+            if self._spool is not None and not admitted:
+                self._spool.release()
+
+    def _admit(self, job: AdmitJob) -> Receipt | Replayed:
+        for _ in range(_OPENINGS):
+            outcome, settled, index = self._submit(job)
+            if not isinstance(outcome, Unopened) or self._open_account is None:
+                break
+            self._open_account(outcome.scope_kind, outcome.scope_id)
         if isinstance(outcome, Refused):
             raise error_of(outcome)
+        if isinstance(outcome, Replayed):
+            return outcome
         if not isinstance(outcome, Admitted):
             message = f"an admission ended as {outcome!r}"
             raise TypeError(message)
-        return Receipt(record, settled.now)
+        return receipt_of(job, outcome, settled, index)
 
-    def post(self, receipt: Receipt, settlement: Settlement) -> None:
-        """Write a call's ledger entry and release its reservation; tried again while it can help.
-
-        Posting a call twice changes nothing.
+    def extend(self, receipt: Receipt, bound_nano: int) -> Receipt:
+        """Reserve a larger bound, in all, for a call that may come to cost more.
 
         Raises:
-            LedgerUnavailable: the database stayed away; the reservation stands and the log has the
-                figures.
+            LedgerUnavailable: the database is away.
+            BudgetExceeded: a budget has no room for it; the old bound stays reserved.
+        """
+        outcome, _, _ = self._submit(ExtendJob(receipt, bound_nano))
+        if isinstance(outcome, Refused):
+            raise error_of(outcome)
+        if not isinstance(outcome, Extended):
+            # Gone: this process was silent for so long that the call was posted in its stead.
+            raise LedgerUnavailable("The call is no longer reserved.", retry_after=1)
+        return msgspec.structs.replace(receipt, bound_nano=bound_nano)
+
+    def post(self, receipt: Receipt, settlement: Settlement) -> None:
+        """Write a call's ledger entry and release its reservation.
+
+        While the database is away the post goes to the spool. Posting a call twice changes nothing.
+
+        Raises:
+            LedgerUnavailable: there is no spool, and the database stayed away; the reservation
+                stands and the log has the figures.
             UnwritableRow: the entry can't be written as it is; the same holds.
         """
+        try:
+            self._post(receipt, settlement)
+        finally:
+            if self._spool is not None:
+                self._spool.release()
+
+    def _post(self, receipt: Receipt, settlement: Settlement) -> None:
         deadline = time.monotonic() + POST_SECONDS
         job = PostJob(receipt, settlement)
         while True:
             try:
                 self._submit(job)
             except (LedgerUnavailable, UnwritableRow) as error:
-                if time.monotonic() >= deadline or isinstance(error, UnwritableRow):
-                    logger.exception(
-                        "ledger.post_failed",
-                        extra={
-                            "request_id": receipt.record.call_id,
-                            "cost_nano": settlement.cost_nano,
-                            "status": settlement.status.value,
-                        },
-                    )
+                away = isinstance(error, LedgerUnavailable)
+                if away and self._keep(job):
+                    return
+                if time.monotonic() >= deadline or not away:
+                    logger.exception("ledger.post_failed", extra=_figures(job))
                     raise
                 time.sleep(RETRY_SECONDS)
             else:
                 return
 
+    def _keep(self, job: PostJob) -> bool:
+        """Put a post into the spool; whether it is on the disk."""
+        if self._spool is None:
+            return False
+        try:
+            self._spool.append(job.receipt, job.settlement)
+        except OSError:
+            logger.exception("ledger.spool_failed", extra=_figures(job))
+            return False
+        logger.warning("ledger.spooled", extra=_figures(job))
+        return True
+
+    def replay(self) -> int:
+        """Post what waits in the spool.
+
+        Returns:
+            How many posts there were.
+
+        Raises:
+            LedgerUnavailable: the database is still away; the rest waits on.
+        """
+        if self._spool is None or not self._spool.pending:
+            return 0
+        waiting = self._spool.unreplayed()
+        for job, place in waiting:
+            self.settle_again(job)
+            self._spool.replayed(place)
+        return len(waiting)
+
+    def settle_again(self, job: PostJob) -> None:
+        """Settle a post from a spool; one that can't be written is told to the log and left.
+
+        Raises:
+            LedgerUnavailable: the database is away.
+        """
+        try:
+            self.settle(job)
+        except UnwritableRow:
+            # Its reservation stands until the sweeper posts it at its bound.
+            logger.exception("ledger.post_failed", extra=_figures(job))
+
+    def settle(self, job: PostJob) -> Outcome:
+        """Settle a post that is no call of this process: from a spool, or of a silent owner.
+
+        Raises:
+            LedgerUnavailable: the database is away.
+            UnwritableRow: the entry can't be written even without what others wrote into it.
+        """
+        return self._submit(job)[0]
+
     def close(self) -> None:
         """Close the lane; call it when no job is under way."""
         self._lane.close()
 
-    def _submit(self, job: Job) -> tuple[Outcome, Settled]:
-        """Have a job settled. The wait needs no limit of its own: a lane's waits are bounded."""
+    def _submit(self, job: Job) -> tuple[Outcome, Settled, int]:
+        """Have a job settled: its outcome, what became of its batch, and its place there.
+
+        The wait needs no limit of its own: a lane's waits are bounded.
+        """
         began = time.monotonic()
         waiter = _Waiter(job)
         with self._mutex:
@@ -137,6 +275,8 @@ class Teller:
             self._lead()
         self._observer.wait(time.monotonic() - began)
         if waiter.error is not None:
+            if waiter.unheard is not None:
+                self._keep(waiter.unheard)
             raise waiter.error
         if waiter.outcome is None:
             message = "a job was woken without an outcome"
@@ -183,10 +323,15 @@ class Teller:
         except UnwritableRow as error:
             self._settle_apart(batch, error)
             return
+        except CommitUnheard as error:
+            for index, waiter in enumerate(batch):
+                # The call is turned away: if it was admitted, nobody else would release it.
+                waiter.unheard = given_back(waiter.job, error.settled, index)
+            raise
         self._down_until = 0.0
         self._observer.batch(len(batch), time.monotonic() - began)
-        for waiter, outcome in zip(batch, settled.outcomes, strict=True):
-            waiter.outcome = (outcome, settled)
+        for index, waiter in enumerate(batch):
+            waiter.outcome = (settled.outcomes[index], settled, index)
             waiter.wake.set()
 
     def _settle_apart(self, batch: list[_Waiter], error: UnwritableRow) -> None:
@@ -219,3 +364,34 @@ class Teller:
                 return
             successor.leads = True
         successor.wake.set()
+
+
+def replay_orphans(folder: Path, teller: Teller) -> int:
+    """Post what processes of this host that are gone have left in their spools.
+
+    Args:
+        folder: of the spools.
+        teller: posts them.
+
+    Returns:
+        How many posts there were.
+
+    Raises:
+        LedgerUnavailable: the database is away; the file stays.
+    """
+    posted = 0
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        with orphan(path) as jobs:
+            for job in jobs or ():
+                teller.settle_again(job)
+                posted += 1
+    return posted
+
+
+def _figures(job: PostJob) -> dict[str, Any]:
+    """What a log line tells of a post that is not in the database."""
+    return {
+        "request_id": job.receipt.record.call_id,
+        "cost_nano": job.settlement.cost_nano,
+        "status": job.settlement.status.value,
+    }

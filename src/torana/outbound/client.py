@@ -161,8 +161,8 @@ class HttpClient:
         left = exchange.deadline - time.monotonic()
         if left <= 0 or exchange.aborted:
             raise UpstreamUnreachable("No time is left for this call.")
-        # A fresh try: the connection before may have been shut.
-        exchange.sent = False
+        # A fresh try: the connection before may have been shut, because its time was up.
+        exchange.sent = exchange.expired = False
         exchange.first_byte = timeouts.first_byte
         exchange.limit = exchange.deadline  # urllib3 keeps the time to connect.
         self._keeper.add(exchange)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from torana.dialects.openai_chat import decode_error
+from torana.dialects.openai_errors import decode_error
 from torana.errors import (
     UpstreamAuth,
     UpstreamError,
@@ -52,6 +52,14 @@ class Provider(ABC):
 
     def __init__(self, config: ProviderConfig) -> None:
         self.config = config
+
+    @property
+    def max_output_field(self) -> str:
+        """The field that limits the output of a chat completion.
+
+        OpenAI's reasoning models know only the newer name, most look-alikes only the older.
+        """
+        return "max_completion_tokens" if self.config.kind == "openai" else "max_tokens"
 
     @abstractmethod
     def send_chat(

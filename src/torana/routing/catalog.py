@@ -4,11 +4,72 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 
 import msgspec
 
 from torana.core.money import Price
 from torana.errors import ModelNotFound
+
+
+class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a model, from the catalogue or from an administrator.
+
+    Attributes:
+        context_window: the most tokens of prompt and answer together.
+        max_output: the most tokens it can write.
+        inputs, outputs: modalities: `text`, `image`, `audio`, `file`.
+        hides_output: it may bill output that the answer does not show (reasoning).
+        tokenizer: the vocabulary of its text (`o200k_base`, `cl100k_base`), None when not public.
+        image_tokens: the most tokens that one image in the prompt can count.
+    """
+
+    context_window: int | None = None
+    max_output: int | None = None
+    inputs: tuple[str, ...] = ("text",)
+    outputs: tuple[str, ...] = ("text",)
+    hides_output: bool = True
+    tokenizer: str | None = None
+    image_tokens: int | None = None
+
+
+NO_FACTS = ModelFacts()
+_DATED = re.compile(r"(.+?)[-@](?:latest|\d{8}|\d{4}-\d{2}-\d{2}|\d{6}|\d{3,4})(?:-v\d+(?::\d+)?)?")
+"""A name and what makes it one dated version of it."""
+
+
+class ModelList(msgspec.Struct, frozen=True, kw_only=True):
+    """The models of a provider that are known beforehand, and which names mean which.
+
+    Attributes:
+        facts: by the model's name on the list.
+        aliases: other names of it, in lower case.
+        stems: in lower case; the stem with a date or the like after it is the model too. Never
+            a mere prefix: `gpt-4o` is not `gpt-4o-mini`.
+    """
+
+    facts: Mapping[str, ModelFacts] = {}
+    aliases: Mapping[str, str] = {}
+    stems: Mapping[str, str] = {}
+
+    def canonical(self, name: str) -> str | None:
+        """The name on the list of what a caller calls `name`; None when it is not on it."""
+        if name in self.facts:
+            return name
+        lowered = name.lower()
+        known = self.aliases.get(lowered)
+        if known is not None:
+            return known
+        if lowered.startswith("ft:"):
+            # ft:MODEL:ORGANISATION:NAME:ID, priced by its model.
+            lowered = ":".join(lowered.split(":", 2)[:2])
+        elif ".ft-" in lowered:
+            lowered = lowered[: lowered.index(".ft-") + 4]
+        dated = _DATED.fullmatch(lowered)
+        return self.stems.get(lowered) or (self.stems.get(dated[1]) if dated else None)
+
+
+NO_LIST = ModelList()
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,12 +80,16 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         model: the model's name as that provider knows it.
         max_output: the most tokens it can write, if known.
         price: its present price, None when none is known.
+        facts: what is known of the model.
+        suspended: it has reported more than its bound; closed to hard budgets.
     """
 
     provider: str
     model: str
     max_output: int | None = None
     price: Price | None = None
+    facts: ModelFacts = NO_FACTS
+    suspended: bool = False
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,11 +120,16 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
         providers: by name, in the order in which their claims are tried.
         routes: named models by the name that callers use.
         prices: the present price by (provider, model); the model `*` stands for all others.
+        lists: what is known of a provider's models beforehand, by the provider's name; the
+            facts of `*` stand for all others.
+        suspended: (provider, model) of what has reported more than its bound.
     """
 
     providers: Mapping[str, ProviderEntry]
     routes: Mapping[str, Route]
     prices: Mapping[tuple[str, str], Price]
+    lists: Mapping[str, ModelList] = {}
+    suspended: AbstractSet[tuple[str, str]] = frozenset()
 
     def targets(self, model: str) -> tuple[Target, ...]:
         """The ways to answer a call for `model`, best first.
@@ -82,15 +152,23 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
             if entry.claims is not None and re.fullmatch(entry.claims, model):
                 return (self._target(entry.name, model, None),)
         raise ModelNotFound(
-            f"The model {model[:100]!r} does not exist here or you may not use it.",
+            f"The model {model[:100]!r} does not exist here.",
             hint="GET /v1/models lists those that do; 'provider/model' addresses one directly.",
             param="model",
         )
 
     def _target(self, provider: str, model: str, max_output: int | None) -> Target:
+        listed = self.lists.get(provider, NO_LIST)
+        name = listed.canonical(model) or "*"
+        facts = listed.facts.get(name, NO_FACTS)
+        prices = self.prices
         return Target(
             provider=provider,
             model=model,
-            max_output=max_output,
-            price=self.prices.get((provider, model)) or self.prices.get((provider, "*")),
+            max_output=facts.max_output if max_output is None else max_output,
+            price=prices.get((provider, model))
+            or prices.get((provider, name))
+            or prices.get((provider, "*")),
+            facts=facts,
+            suspended=(provider, model) in self.suspended,
         )

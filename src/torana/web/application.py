@@ -6,7 +6,7 @@ from flask import Response, g
 
 from torana import __version__
 from torana.web import errors, ops
-from torana.web.api import ledger, me, models, usage
+from torana.web.api import budgets, ledger, limits, me, models, prices, usage
 from torana.web.authentication import authenticate_request, identify_request
 from torana.web.endpoint import Problem, ToranaApp
 from torana.web.openai import chat
@@ -14,7 +14,18 @@ from torana.web.openai import models as openai_models
 from torana.web.openai.schemas import ErrorBody, ErrorObject
 from torana.web.services import Services, attach
 
-AREAS = (chat.area, openai_models.area, me.area, models.area, usage.area, ledger.area, ops.area)
+AREAS = (
+    chat.area,
+    openai_models.area,
+    me.area,
+    models.area,
+    prices.area,
+    budgets.area,
+    limits.area,
+    usage.area,
+    ledger.area,
+    ops.area,
+)
 
 _PAGE_HEADERS = {"referrer-policy": "no-referrer", "x-frame-options": "DENY"}
 """What only a browser that shows a page has use for."""

@@ -13,13 +13,14 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.exceptions import MethodNotAllowed as WerkzeugMethodNotAllowed
 
-from torana.dialects import openai_chat
+from torana.dialects import openai_errors
 from torana.errors import (
     BodyTooLarge,
     InternalError,
     InvalidRequest,
     MethodNotAllowed,
     NotFound,
+    RateLimited,
     ToranaError,
     UnsupportedMediaType,
     ValidationFailed,
@@ -53,7 +54,7 @@ def validation_response(error: ValidationError) -> Response:
 def render(error: ToranaError) -> Response:
     """The answer for an error, in the dialect of the request's path."""
     if request.path.startswith("/v1/"):
-        body, content_type = orjson.dumps(openai_chat.encode_error(error)), "application/json"
+        body, content_type = orjson.dumps(openai_errors.encode_error(error)), "application/json"
     else:
         body, content_type = orjson.dumps(_problem(error)), "application/problem+json"
     response = Response(body, status=error.status, content_type=content_type)
@@ -62,6 +63,8 @@ def render(error: ToranaError) -> Response:
     if error.retry_after is not None:
         response.headers["retry-after"] = str(max(1, round(error.retry_after)))
         response.headers["retry-after-ms"] = str(round(error.retry_after * 1000))
+    if isinstance(error, RateLimited) and error.rates is not None:
+        response.headers.update(openai_errors.rate_headers(error.rates))
     if isinstance(error, MethodNotAllowed):
         response.headers["allow"] = ", ".join(error.allowed)
     if error.status == HTTPStatus.UNAUTHORIZED:

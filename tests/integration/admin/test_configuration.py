@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,14 +13,23 @@ from sqlalchemy import delete, update
 
 from tests.integration.ledger.test_owners import rename
 from tests.integration.ledger.test_trouble import away
-from torana.admin import configuration as configuration_module
 from torana.admin.configuration import Configuration
-from torana.admin.providers import PURPOSE, add_provider, raise_version
+from torana.admin.providers import (
+    LOCAL_CONTEXT,
+    LOCAL_MODEL,
+    PURPOSE,
+    add_provider,
+    raise_version,
+)
+from torana.admin.suspensions import list_suspensions, resume
+from torana.core.clock import utc_now
 from torana.core.ids import new_id
-from torana.db.models import ModelRoute, Provider
+from torana.core.money import PriceTerms, Rates
+from torana.db.models import ModelRoute, Provider, SuspendedTarget
 from torana.db.session import Database
-from torana.errors import LedgerUnavailable, ModelNotFound
+from torana.errors import LedgerUnavailable, ModelNotFound, NotFound
 from torana.ledger.prices import set_price
+from torana.loops import Loop
 from torana.secret_box import SecretBox
 from torana.settings import Settings
 
@@ -213,15 +222,95 @@ def test_a_price_is_read_with_the_next_change(clean):
             session,
             provider="vllm",
             model="*",
-            input_rate=1,
-            output_rate=2,
+            terms=PriceTerms(rates=Rates(input_tokens=1, output_tokens=2)),
+            source="operator",
             now=datetime(2026, 1, 1, tzinfo=UTC),
         )
         raise_version(session)
     configuration.refresh()
     (target,) = configuration.present().catalog.targets("vllm/x")
     assert target.price is not None
-    assert (target.price.input, target.price.output) == (1, 2)
+    rates = target.price.terms.rates
+    assert (rates.input_tokens, rates.output_tokens) == (1, 2)
+
+
+def begin_price(database: Database, input_rate: int, begins: datetime) -> None:
+    with database.write() as session:
+        set_price(
+            session,
+            provider="vllm",
+            model="*",
+            terms=PriceTerms(rates=Rates(input_tokens=input_rate)),
+            source="operator",
+            now=begins,
+        )
+        raise_version(session)
+
+
+def test_an_announced_price_comes_into_force_without_another_change(database):
+    add(database, "vllm")
+    begin_price(database, 1, datetime(2026, 1, 1, tzinfo=UTC))
+    begin_price(database, 2, utc_now() + timedelta(seconds=1))
+    configuration = configured(database)
+    waited = threading.Event()
+
+    def rate() -> int:
+        (target,) = configuration.present().catalog.targets("vllm/x")
+        assert target.price is not None
+        return target.price.terms.rates.input_tokens
+
+    assert rate() == 1
+    assert not configuration.refresh()
+    for _ in range(500):
+        if configuration.refresh():
+            break
+        waited.wait(0.01)
+    assert rate() == 2
+    assert not configuration.refresh()
+
+
+def test_only_prices_of_present_providers_are_kept_in_memory(clean):
+    catalog = configured(clean, echo=True).present().catalog
+    assert {provider for provider, _ in catalog.prices} == {"echo"}
+
+
+def test_what_is_known_of_a_model_stands_in_its_target(clean):
+    catalog = configured(clean, openai_api_key=SecretStr("sk"), echo=True).present().catalog
+    (target,) = catalog.targets("gpt-4o-mini-2024-07-18")
+    assert target.price is not None
+    assert target.facts.context_window == 128_000
+    assert (target.max_output, target.facts.hides_output) == (16_384, False)
+    assert not catalog.targets("echo")[0].facts.hides_output
+
+
+def test_the_local_model_is_known_by_its_limits(clean):
+    configuration = configured(clean, local_model_url="http://127.0.0.1:1/v1")
+    (target,) = configuration.present().catalog.targets(LOCAL_MODEL)
+    assert target.facts.context_window == target.facts.max_output == LOCAL_CONTEXT
+
+
+def test_a_suspended_target_is_marked_until_it_is_resumed(clean):
+    configuration = configured(clean, openai_api_key=SecretStr("sk"))
+    with clean.write() as session:
+        session.add(
+            SuspendedTarget(
+                provider="openai",
+                model="gpt-4o",
+                call_id=new_id("req"),
+                bound_nano=1,
+                cost_nano=2,
+                suspended_at=datetime.now(UTC),
+            )
+        )
+        raise_version(session)
+    configuration.refresh()
+    assert configuration.present().catalog.targets("gpt-4o")[0].suspended
+    assert [one.model for one in list_suspensions(clean)] == ["gpt-4o"]
+    assert resume(clean, provider="openai", model="gpt-4o").cost_nano == 2
+    configuration.refresh()
+    assert not configuration.present().catalog.targets("gpt-4o")[0].suspended
+    with pytest.raises(NotFound):
+        resume(clean, provider="openai", model="gpt-4o")
 
 
 def test_an_older_secret_still_reads_a_providers_key(clean):
@@ -259,7 +348,7 @@ def test_a_provider_of_a_kind_that_this_version_does_not_know_is_left_out(clean)
     assert names(configuration) == ["open"]
 
 
-def test_a_database_that_is_away_leaves_the_last_snapshot_in_force(database, caplog):
+def test_a_database_that_is_away_leaves_the_last_snapshot_in_force(database):
     add(database, "vllm")
     configuration = configured(database)
     before = configuration.present()
@@ -267,40 +356,20 @@ def test_a_database_that_is_away_leaves_the_last_snapshot_in_force(database, cap
     with away(database):
         with pytest.raises(LedgerUnavailable):
             configuration.refresh()
-        configuration.run_once()
         assert configuration.present() is before
-    assert [one.getMessage() for one in caplog.records] == ["configuration.stale"]
     add(database, "later")
-    configuration.run_once()
+    configuration.refresh()
     assert names(configuration) == ["vllm", "later"]
 
 
-def test_a_table_that_a_migration_has_taken_away_leaves_the_last_snapshot(database, caplog):
+def test_a_table_that_a_migration_has_taken_away_leaves_the_last_snapshot(database):
     add(database, "vllm")
     configuration = configured(database)
     add(database, "later")
     rename(database, "model_routes", "model_routes_gone")
-    configuration.run_once()
+    loop = Loop("configuration", configuration.refresh, seconds=1)
+    assert not loop.run_once()
     assert names(configuration) == ["vllm"]
-    assert [one.levelname for one in caplog.records] != []
     rename(database, "model_routes_gone", "model_routes")
-    configuration.run_once()
+    assert loop.run_once()
     assert names(configuration) == ["vllm", "later"]
-
-
-def test_a_loop_follows_changes_until_it_is_told_to_stop(clean, monkeypatch):
-    monkeypatch.setattr(configuration_module, "REFRESH_SECONDS", 0.01)
-    configuration = configured(clean)
-    stopping = threading.Event()
-    thread = threading.Thread(target=configuration.run, args=(stopping,), daemon=True)
-    thread.start()
-    add(clean, "vllm")
-    waited = threading.Event()
-    for _ in range(500):
-        if names(configuration) == ["vllm"]:
-            break
-        waited.wait(0.01)
-    stopping.set()
-    thread.join(10)
-    assert not thread.is_alive()
-    assert names(configuration) == ["vllm"]

@@ -23,9 +23,9 @@ def made(database: Database, **options: Any) -> CreatedKey:
     return create_key(database, project="default", **({"name": "k"} | options))
 
 
-def kinds_of(database: Database, balance_ids: tuple[str, ...]) -> list[str]:
+def kinds_of(database: Database, account_ids: tuple[str, ...]) -> list[str]:
     with database.read() as session:
-        rows = session.scalars(select(Balance.scope_kind).where(Balance.id.in_(balance_ids)))
+        rows = session.scalars(select(Balance.scope_kind).where(Balance.id.in_(account_ids)))
         return sorted(rows)
 
 
@@ -70,7 +70,7 @@ def test_a_key_is_known_with_its_project_and_organisation(shared_database, ring)
 def test_a_programs_key_is_counted_on_three_balances_in_the_order_of_their_locks(
     shared_database, ring
 ):
-    balances = ring.authenticate(made(shared_database).key).balance_ids
+    balances = ring.authenticate(made(shared_database).key).account_ids
     assert kinds_of(shared_database, balances) == ["key", "organisation", "project"]
     assert balances == tuple(sorted(balances))
 
@@ -81,18 +81,18 @@ def test_a_persons_key_is_counted_on_four(shared_database, ring):
     )
     caller = ring.authenticate(made(shared_database, owner_email="FOUR@example.test").key)
     assert caller.user_id == user.id
-    assert kinds_of(shared_database, caller.balance_ids) == [
+    assert kinds_of(shared_database, caller.account_ids) == [
         "key",
         "organisation",
         "project",
         "user",
     ]
-    assert caller.balance_ids == tuple(sorted(caller.balance_ids))
+    assert caller.account_ids == tuple(sorted(caller.account_ids))
 
 
 def test_two_keys_share_their_projects_balance_and_not_their_own(shared_database, ring):
-    first = set(ring.authenticate(made(shared_database).key).balance_ids)
-    second = set(ring.authenticate(made(shared_database).key).balance_ids)
+    first = set(ring.authenticate(made(shared_database).key).account_ids)
+    second = set(ring.authenticate(made(shared_database).key).account_ids)
     assert len(first & second) == 2
 
 

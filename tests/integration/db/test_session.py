@@ -148,3 +148,22 @@ def test_commits_are_durable(shared_database):
         else:
             assert session.scalar(text("SHOW synchronous_commit")) == "on"
             assert session.scalar(text("SHOW timezone")) == "UTC"
+
+
+def test_a_report_may_take_longer_than_other_reads(database):
+    if database.is_sqlite:
+        with database.read(patience=9) as session:
+            assert session.scalar(text("SELECT 1")) == 1
+        return
+    impatient = Database(database.url.render_as_string(hide_password=False), patience=0.2)
+    try:
+        slow = text("SELECT 1 FROM pg_sleep(0.5)")
+        with pytest.raises(LedgerUnavailable), impatient.read() as session:
+            session.scalar(slow)
+        with impatient.read(patience=9) as session:
+            assert session.scalar(slow) == 1
+        # The connection serves others afterwards, who have the usual patience.
+        with pytest.raises(LedgerUnavailable), impatient.read() as session:
+            session.scalar(slow)
+    finally:
+        impatient.dispose()

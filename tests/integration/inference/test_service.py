@@ -5,34 +5,38 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from tests.integration.ledger.books import Books
 from torana.core.ids import new_id
-from torana.core.money import Price
+from torana.core.money import Price, PriceTerms, Rates
 from torana.errors import BudgetExceeded, UpstreamRejected
+from torana.inference.answers import JsonAnswer, StreamAnswer
 from torana.inference.caller import CallContext, NoLink
+from torana.inference.idempotency import PURPOSE, AnswerStore
 from torana.inference.retry import RetryPolicy
-from torana.inference.service import InferenceService, JsonAnswer, Limits, StreamAnswer
+from torana.inference.service import CallPolicy, InferenceService, Limits
 from torana.obs.metrics import CallFigures, Metrics
 from torana.outbound.client import HttpClient, Timeouts
 from torana.providers import ProviderConfig, build
 from torana.providers.upstreams import Upstreams
 from torana.routing.catalog import Catalog, ProviderEntry
+from torana.secret_box import SecretBox
 
-PRICE = Price(
-    id="price_1",
-    input=1_000_000,
-    cached=1_000_000,
-    cache_write=1_000_000,
-    output=2_000_000,
-    reasoning=2_000_000,
+RATES = Rates(
+    input_tokens=1_000_000,
+    cached_tokens=1_000_000,
+    cache_write_tokens=1_000_000,
+    output_tokens=2_000_000,
+    reasoning_tokens=2_000_000,
 )
 """One nano-dollar for a token of input, two for one of output."""
+PRICE = Price(id="price_1", terms=PriceTerms(rates=RATES))
 USAGE = {"prompt_tokens": 7, "completion_tokens": 4}
 COST = 7 + 8
 CHOICE = {"index": 0, "message": {"content": "hi"}, "finish_reason": "stop"}
@@ -45,6 +49,8 @@ class ModelServer(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
+        self.bodies: list[dict[str, Any]] = []
+        self.meanwhile: Callable[[], None] = lambda: None
         self.status = 200
         self.headers = {"content-type": "application/json"}
         self.body: bytes = json.dumps({"choices": [CHOICE], "usage": USAGE}).encode()
@@ -66,7 +72,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing."""
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["content-length"]))
+        self.server.bodies.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+        self.server.meanwhile()
         self.send_response(self.server.status)
         for name, value in self.server.headers.items():
             self.send_header(name, value)
@@ -126,15 +133,20 @@ class Gateway:
                 total=10,
                 drain=5,
             ),
+            policy=CallPolicy(),
+            answers=AnswerStore(books.database, SecretBox([SecretStr("s" * 32)], PURPOSE)),
         )
 
-    def chat(self, **fields: Any) -> JsonAnswer | StreamAnswer:
+    def chat(
+        self, *, idempotency_key: str | None = None, **fields: Any
+    ) -> JsonAnswer | StreamAnswer:
         body = {"model": "fake/m", "messages": [], "max_tokens": 10, **fields}
         context = CallContext(
             request_id=new_id("req"),
             principal=self.books.principal,
             received_at=time.monotonic(),
             link=NoLink(),
+            idempotency_key=idempotency_key,
         )
         return self.service.chat(json.dumps(body).encode(), context)
 

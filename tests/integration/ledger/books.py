@@ -12,12 +12,14 @@ from torana.admin.tenancy import create_user, list_users
 from torana.auth.api_keys import KeyRing
 from torana.auth.principal import Principal
 from torana.core.ids import new_id
+from torana.core.money import UNITS
 from torana.core.usage import Counted, Usage
 from torana.db.models import Balance, LedgerEntry, Reservation
 from torana.db.session import Database
 from torana.ledger import reports
+from torana.ledger.bounds import Bound
 from torana.ledger.open_lane import open_lane
-from torana.ledger.records import CallRecord, Receipt, Settlement, Status
+from torana.ledger.records import Ask, CallRecord, Receipt, Settlement, Status
 from torana.ledger.teller import Teller
 
 
@@ -55,32 +57,31 @@ class Books:
         """A teller as another process would have it."""
         return Teller(open_lane(self.database, new_id("own")), self.batches)
 
-    def record(self, bound: int = 100, **changes: Any) -> CallRecord:
+    def record(self, **changes: Any) -> CallRecord:
         fields: dict[str, Any] = {
             "call_id": new_id("req"),
             "organisation_id": self.principal.organisation_id,
             "project_id": self.principal.project_id,
             "user_id": self.principal.user_id,
             "key_id": self.principal.key_id,
-            "balance_ids": self.principal.balance_ids,
+            "account_ids": self.principal.account_ids,
             "route": "openai.chat.completions",
             "model": "asked-model",
             "provider": "fake",
             "target_model": "target-model",
-            "bound_nano": bound,
             "price_id": None,
         }
         return CallRecord(**(fields | changes))
 
-    def admit(self, bound: int = 100) -> Receipt:
-        return self.teller.admit(self.record(bound))
+    def admit(self, bound: int = 100, *, tokens: int = 0, **changes: Any) -> Receipt:
+        return admitted(self.teller, self.record(**changes), bound, tokens=tokens)
 
     def limit(self, nano: int | None, scope_kind: str = "key") -> None:
         """Set a limit directly on the balance row."""
         with self.database.write() as session:
             session.execute(
                 update(Balance)
-                .where(Balance.id.in_(self.principal.balance_ids), Balance.scope_kind == scope_kind)
+                .where(Balance.id.in_(self.principal.account_ids), Balance.scope_kind == scope_kind)
                 .values(limit_nano=nano)
             )
 
@@ -88,7 +89,7 @@ class Books:
         with self.database.write() as session:
             session.execute(
                 update(Balance)
-                .where(Balance.id.in_(self.principal.balance_ids), Balance.scope_kind == scope_kind)
+                .where(Balance.id.in_(self.principal.account_ids), Balance.scope_kind == scope_kind)
                 .values(blocked=word)
             )
 
@@ -100,7 +101,7 @@ class Books:
         with self.database.read() as session:
             row = session.scalars(
                 select(Balance).where(
-                    Balance.id.in_(self.principal.balance_ids), Balance.scope_kind == scope_kind
+                    Balance.id.in_(self.principal.account_ids), Balance.scope_kind == scope_kind
                 )
             ).one()
             return row.spent_nano, row.reserved_nano, row.open_calls
@@ -147,6 +148,18 @@ def _member(database: Database) -> str:
     return email
 
 
+def ask(bound: int = 100, *, tokens: int = 0, **changes: Any) -> Ask:
+    """A call that costs so many nano-dollars at most."""
+    return Ask(bound=Bound(fixed=bound * UNITS, tokens=tokens), **changes)
+
+
+def admitted(teller: Teller, record: CallRecord, bound: int = 100, *, tokens: int = 0) -> Receipt:
+    """Admit a call that is not a repetition."""
+    receipt = teller.admit(record, ask(bound, tokens=tokens))
+    assert isinstance(receipt, Receipt)
+    return receipt
+
+
 def settlement(cost: int = 60, **changes: Any) -> Settlement:
     """A call that went well."""
     fields: dict[str, Any] = {
@@ -163,6 +176,5 @@ def settlement(cost: int = 60, **changes: Any) -> Settlement:
         "first_byte_ms": 3,
         "provider_request_id": "theirs",
         "attempts": [{"n": 1, "outcome": "answered"}],
-        "tags": {"team": "red"},
     }
     return Settlement(**(fields | changes))

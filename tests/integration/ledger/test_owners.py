@@ -12,8 +12,8 @@ from torana.core.ids import new_id
 from torana.db.models import Owner
 from torana.db.session import Database
 from torana.errors import LedgerUnavailable
-from torana.ledger import owners
 from torana.ledger.owners import OwnerHeartbeat
+from torana.loops import Loop
 
 
 def row_of(database: Database, owner_id: str) -> Owner | None:
@@ -67,8 +67,7 @@ def test_two_processes_have_two_rows(shared_database, heartbeat):
     assert row.kind == "worker"
 
 
-def test_a_loop_beats_until_it_is_told_to_stop(shared_database, heartbeat, monkeypatch):
-    monkeypatch.setattr(owners, "BEAT_SECONDS", 0.01)
+def test_a_loop_beats_until_it_is_told_to_stop(shared_database, heartbeat):
     heartbeat.beat()
     with shared_database.write() as session:
         session.execute(
@@ -77,7 +76,8 @@ def test_a_loop_beats_until_it_is_told_to_stop(shared_database, heartbeat, monke
             .values(heartbeat_at=datetime(2020, 1, 1, tzinfo=UTC))
         )
     stopping = threading.Event()
-    thread = threading.Thread(target=heartbeat.run, args=(stopping,), daemon=True)
+    loop = Loop("heartbeat", heartbeat.beat, seconds=0.01)
+    thread = threading.Thread(target=loop.run, args=(stopping,), daemon=True)
     thread.start()
     waited = threading.Event()
     for _ in range(500):
@@ -95,26 +95,23 @@ def beaten_after_2020(database: Database, owner_id: str) -> bool:
     return row is not None and row.heartbeat_at.year > 2020
 
 
-def test_a_database_that_is_away_is_logged_and_the_loop_goes_on(caplog):
+def test_a_database_that_is_away_is_told():
     away = Database("sqlite:////nowhere/at/all/torana.db")
-    heartbeat = OwnerHeartbeat(away, owner_id="own_1", kind="web")
     with pytest.raises(LedgerUnavailable):
-        heartbeat.beat()
-    heartbeat.run_once()
-    (record,) = [one for one in caplog.records if one.name == "torana.ledger"]
-    assert record.getMessage() == "owner.silent"
+        OwnerHeartbeat(away, owner_id="own_1", kind="web").beat()
     away.dispose()
 
 
 def test_a_table_that_a_migration_has_taken_away_does_not_end_the_loop(database, caplog):
     heartbeat = OwnerHeartbeat(database, owner_id=new_id("own"), kind="web")
     heartbeat.beat()
+    loop = Loop("heartbeat", heartbeat.beat, seconds=1.0)
     rename(database, "owners", "owners_gone")
-    heartbeat.run_once()
-    assert [one.levelname for one in caplog.records] != []
+    assert not loop.run_once()
+    assert [one.getMessage() for one in caplog.records] == ["loop.failed"]
     rename(database, "owners_gone", "owners")
     before = row_of(database, heartbeat.owner_id)
-    heartbeat.run_once()
+    assert loop.run_once()
     after = row_of(database, heartbeat.owner_id)
     assert before is not None
     assert after is not None

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
-from tests.integration.ledger.books import Books, settlement
-from torana.core.usage import Counted, Usage
+from tests.integration.ledger.books import Books, admitted, settlement
+from torana.core.usage import CLASSES, Counted, Usage
 from torana.db.models import Balance
 from torana.errors import (
     BudgetExceeded,
@@ -35,21 +35,22 @@ def books(shared_database) -> Iterator[Books]:
 def test_a_key_of_a_user_is_counted_on_four_scopes(books):
     with books.database.read() as session:
         kinds = session.scalars(
-            select(Balance.scope_kind).where(Balance.id.in_(books.principal.balance_ids))
+            select(Balance.scope_kind).where(Balance.id.in_(books.principal.account_ids))
         ).all()
     assert sorted(kinds) == sorted(SCOPES)
 
 
 def test_an_admission_is_a_row_before_anything_else_happens(books):
     before = datetime.now(UTC) - timedelta(minutes=1)
-    receipt = books.admit(100)
+    receipt = books.admit(100, tokens=7, end_user="alice", tags={"team": "red"})
     (row,) = books.reservations()
     assert (row.call_id, row.bound_nano) == (receipt.record.call_id, 100)
     assert row.admitted_at == receipt.admitted_at
     assert before < row.admitted_at < datetime.now(UTC) + timedelta(minutes=1)
-    assert tuple(row.balance_ids) == receipt.record.balance_ids
+    assert tuple(row.balance_ids) == receipt.balance_ids == receipt.record.account_ids
     assert (row.model, row.provider, row.target_model) == ("asked-model", "fake", "target-model")
     assert (row.user_id, row.project_id) == (books.principal.user_id, books.principal.project_id)
+    assert (row.tokens, row.end_user, row.tags) == (7, "alice", {"team": "red"})
     assert row.owner_id.startswith("own_")
     assert books.figures() == (0, 100, 1)
     assert books.entries() == []
@@ -57,7 +58,7 @@ def test_an_admission_is_a_row_before_anything_else_happens(books):
 
 
 def test_a_post_writes_the_entry_and_releases_the_reservation(books):
-    receipt = books.admit(100)
+    receipt = books.admit(100, end_user="alice", tags={"team": "red"})
     books.teller.post(receipt, settlement(60))
     assert books.reservations() == []
     assert books.figures() == (60, 0, 0)
@@ -71,7 +72,7 @@ def test_a_post_writes_the_entry_and_releases_the_reservation(books):
     assert (entry.duration_ms, entry.first_byte_ms, entry.streamed) == (12, 3, True)
     assert entry.provider_request_id == "theirs"
     assert entry.attempts == [{"n": 1, "outcome": "answered"}]
-    assert entry.tags == {"team": "red"}
+    assert (entry.end_user, entry.tags) == ("alice", {"team": "red"})
 
 
 @pytest.mark.parametrize("scope", SCOPES)
@@ -94,7 +95,7 @@ def test_posting_a_call_twice_changes_nothing(books):
 
 def test_posting_what_was_never_admitted_changes_nothing(books):
     receipt = books.admit(100)
-    stranger = msgspec.structs.replace(receipt, record=books.record(100))
+    stranger = msgspec.structs.replace(receipt, record=books.record())
     books.teller.post(stranger, settlement(60))
     assert books.figures() == (0, 100, 1)
     assert books.entries() == []
@@ -107,8 +108,17 @@ def test_posting_what_was_never_admitted_changes_nothing(books):
         {"status": Status.ERROR, "error_code": "upstream_cut", "counted": Counted.BOUND},
         {"status": Status.CANCELLED, "http_status": 499, "first_byte_ms": None},
         {"usage": Usage(input_tokens=10**12, output_tokens=10**12), "cost_nano": 2**61},
-        {"attempts": [], "tags": {}, "provider_request_id": None},
-        {"attempts": [{"n": 1, "text": 'é "quoted" \\ \n'}], "tags": {"a.b": "😀 %s %(x)s"}},
+        {"attempts": [], "provider_request_id": None},
+        {"attempts": [{"n": 1, "text": 'é "quoted" \\ \n 😀 %s %(x)s'}]},
+        {
+            "usage": Usage(
+                cache_write_tokens=1,
+                cache_write_1h_tokens=2,
+                input_audio_tokens=3,
+                output_audio_tokens=4,
+                images=5,
+            )
+        },
         {"price_id": "price_01h455vb4pex5vsknk084sn02q"},
         {"provider_request_id": "x" * 200, "error_code": "x" * 64},
     ],
@@ -123,11 +133,10 @@ def test_every_kind_of_settlement_survives_the_way_to_the_ledger(books, changes)
     (entry,) = books.entries()
     assert (entry.status, entry.counted) == (wanted.status.value, wanted.counted.value)
     assert entry.cost_nano == wanted.cost_nano
-    assert (entry.input_tokens, entry.output_tokens) == (
-        wanted.usage.input_tokens,
-        wanted.usage.output_tokens,
-    )
-    assert (entry.attempts, entry.tags) == (wanted.attempts, wanted.tags)
+    assert {name: getattr(entry, name) for name in CLASSES} == {
+        name: getattr(wanted.usage, name) for name in CLASSES
+    }
+    assert entry.attempts == wanted.attempts
     assert (entry.error_code, entry.http_status) == (wanted.error_code, wanted.http_status)
     assert (entry.price_id, entry.first_byte_ms) == (wanted.price_id, wanted.first_byte_ms)
     assert entry.provider_request_id == wanted.provider_request_id
@@ -135,10 +144,18 @@ def test_every_kind_of_settlement_survives_the_way_to_the_ledger(books, changes)
 
 
 def test_the_names_of_a_call_are_kept_as_they_are(books):
-    record = books.record(1, model="m'; DROP TABLE balances; -- \"é😀" + "x" * 160)
-    books.teller.post(books.teller.admit(record), settlement(1))
+    record = books.record(
+        model="m'; DROP TABLE balances; -- \"é😀" + "x" * 160,
+        end_user="é😀 %s %(x)s'; --",
+        tags={"a.b": "😀 %s %(x)s", 'a"b': "\\ '", "": ""},
+    )
+    books.teller.post(admitted(books.teller, record, 1), settlement(1))
     (entry,) = books.entries()
-    assert entry.model == record.model
+    assert (entry.model, entry.end_user, entry.tags) == (
+        record.model,
+        record.end_user,
+        record.tags,
+    )
 
 
 @pytest.mark.parametrize("scope", SCOPES)
@@ -200,9 +217,9 @@ def test_a_suspended_scope_is_refused_and_named(books, scope):
 
 
 def test_a_balance_that_is_gone_refuses(books):
-    record = books.record(1, balance_ids=(*books.principal.balance_ids, "bal_gone"))
+    record = books.record(account_ids=(*books.principal.account_ids, "bal_gone"))
     with pytest.raises(NotAuthenticated):
-        books.teller.admit(record)
+        admitted(books.teller, record)
     assert books.reservations() == []
 
 

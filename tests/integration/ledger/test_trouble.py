@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.integration.ledger.books import Books, settlement
+from tests.integration.ledger.books import Books, admitted, settlement
 from torana.db.session import Database
 from torana.errors import LedgerUnavailable
 from torana.ledger.open_lane import open_lane
@@ -114,7 +114,7 @@ def test_a_database_that_was_never_there_is_told_quickly(shared_books, url):
     teller = Teller(open_lane(Database(url), "own_1"), shared_books.batches)
     began = time.monotonic()
     with pytest.raises(LedgerUnavailable) as caught:
-        teller.admit(shared_books.record())
+        admitted(teller, shared_books.record())
     assert time.monotonic() - began < QUICK_SECONDS
     assert "secret" not in caught.value.public_message
     teller.close()
@@ -202,13 +202,22 @@ def test_an_odd_settlement_fails_nobody_else(shared_books, changes):
 
 
 @pytest.mark.parametrize(
-    "record",
-    [{"bound_nano": 2**63}, {"bound_nano": 10**30}, {"model": "nul\x00inside"}],
-    ids=lambda record: ascii(record)[:40],
+    ("bound", "record"),
+    [
+        (2**63, {}),
+        (10**30, {}),
+        (1, {"model": "nul\x00inside"}),
+        (1, {"end_user": "nul\x00inside"}),
+        (1, {"tags": {"nul\x00inside": "nul\x00inside"}}),
+        (1, {"end_user": "x" * 300}),
+        (1, {"tags": {"lone": "\ud800"}}),
+    ],
+    ids=lambda value: ascii(value)[:40],
 )
-def test_an_odd_admission_fails_nobody_else(shared_books, record):
+def test_an_odd_admission_fails_nobody_else(shared_books, bound, record):
     with contextlib.suppress(Exception):
-        shared_books.teller.admit(shared_books.record(**record))
+        receipt = admitted(shared_books.teller, shared_books.record(**record), bound)
+        shared_books.teller.post(receipt, settlement(1))
     neighbours_are_served(shared_books)
 
 

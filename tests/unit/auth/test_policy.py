@@ -6,7 +6,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from torana.auth.policy import KEY_PERMISSIONS, Permission
+from torana.auth.policy import (
+    ADMIN_KEY_PERMISSIONS,
+    KEY_PERMISSIONS,
+    KEY_ROLES,
+    Permission,
+)
 from torana.auth.principal import Principal
 
 
@@ -19,7 +24,7 @@ def principal(models: tuple[str, ...] | None) -> Principal:
         organisation_id="org_1",
         organisation_name="o",
         user_id=None,
-        balance_ids=("bal_1",),
+        account_ids=("bal_1",),
         models=models,
         expires_at=datetime(2027, 1, 1, tzinfo=UTC),
     )
@@ -40,6 +45,16 @@ def test_a_key_may_call_and_read_its_own_project():
     assert principal(None).permissions == KEY_PERMISSIONS
 
 
+def test_an_administrators_key_may_do_more_within_its_organisation():
+    assert KEY_ROLES == {"caller": KEY_PERMISSIONS, "admin": ADMIN_KEY_PERMISSIONS}
+    assert {
+        Permission.READ_ORGANISATION,
+        Permission.MANAGE_BUDGETS,
+        Permission.MANAGE_PRICES,
+    } == ADMIN_KEY_PERMISSIONS - KEY_PERMISSIONS
+    assert Permission.PUBLIC not in ADMIN_KEY_PERMISSIONS
+
+
 @pytest.mark.parametrize(
     ("models", "model", "may"),
     [
@@ -49,7 +64,10 @@ def test_a_key_may_call_and_read_its_own_project():
         (("a",), "A", False),
         (("a",), "provider/a", False),
         ((), "a", False),
+        (("gpt-4o*",), "gpt-4o-mini", True),
+        (("gpt-4o*",), "gpt-4", False),
+        (("*",), "anything", True),
     ],
 )
-def test_a_list_of_models_is_exact_and_an_empty_one_allows_nothing(models, model, may):
+def test_a_list_has_names_and_beginnings_and_an_empty_one_allows_nothing(models, model, may):
     assert principal(models).may_use(model) is may

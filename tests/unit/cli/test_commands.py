@@ -11,11 +11,16 @@ from torana.cli.main import torana
 NOUNS = {
     "up",
     "serve",
+    "cron",
     "db",
     "users",
+    "projects",
     "keys",
+    "budgets",
+    "limits",
     "providers",
     "models",
+    "prices",
     "usage",
     "ledger",
     "chat",
@@ -70,7 +75,7 @@ def test_the_help_of_a_command_works(path, command, option):
     assert command.help.split(maxsplit=1)[0] in result.output
 
 
-READS_ITS_TERMINAL_OR_BECOMES_A_PROCESS = {("up",), ("serve",), ("chat",)}
+READS_ITS_TERMINAL_OR_BECOMES_A_PROCESS = {("up",), ("serve",), ("cron",), ("chat",)}
 
 
 @pytest.mark.parametrize(("path", "command"), LEAVES, ids=ids(LEAVES))

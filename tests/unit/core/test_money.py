@@ -5,71 +5,131 @@ from __future__ import annotations
 from fractions import Fraction
 from math import ceil
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torana.core.money import NANO_PER_USD, UNITS, Price, cost, format_usd, parse_usd
-from torana.core.usage import NO_USAGE, Usage
+from torana.core.money import (
+    NANO_PER_USD,
+    UNITS,
+    Price,
+    PriceTerms,
+    Rates,
+    Tier,
+    cost,
+    format_usd,
+    parse_usd,
+)
+from torana.core.usage import CLASSES, NO_USAGE, Usage
 
 TOKENS = st.integers(min_value=0, max_value=10**12)
-RATES = st.integers(min_value=0, max_value=10**12)
-PRICES = st.builds(
-    Price,
-    id=st.just("price_1"),
-    input=RATES,
-    cached=RATES,
-    cache_write=RATES,
-    output=RATES,
-    reasoning=RATES,
+RATES = st.builds(
+    Rates,
+    **dict.fromkeys(Rates.__struct_fields__, st.integers(min_value=0, max_value=10**12)),
 )
-USAGES = st.builds(
-    Usage,
-    input_tokens=TOKENS,
-    cached_tokens=TOKENS,
-    cache_write_tokens=TOKENS,
-    output_tokens=TOKENS,
-    reasoning_tokens=TOKENS,
+TIERS = st.lists(st.integers(min_value=1, max_value=10**12), max_size=3, unique=True).flatmap(
+    lambda starts: st.tuples(
+        *(st.builds(Tier, above=st.just(start), rates=RATES) for start in sorted(starts))
+    )
 )
+TERMS = st.builds(PriceTerms, rates=RATES, tiers=TIERS, batch_percent=st.integers(0, 100))
+PRICES = st.builds(Price, id=st.just("price_1"), terms=TERMS)
+USAGES = st.builds(Usage, **dict.fromkeys(CLASSES, TOKENS))
 NANO = st.integers(min_value=0, max_value=2**63 - 1)
 
 
-def price(**rates: int) -> Price:
-    every = dict.fromkeys(("input", "cached", "cache_write", "output", "reasoning"), 0)
-    return Price(id="price_1", **(every | rates))
+def price(batch_percent: int = 100, **rates: int) -> Price:
+    return Price(id="price_1", terms=PriceTerms(rates=Rates(**rates), batch_percent=batch_percent))
+
+
+def exact(usage: Usage, rates: Rates) -> Fraction:
+    """What a call costs before it is rounded."""
+    units = sum(getattr(usage, name) * getattr(rates, name) for name in CLASSES)
+    return Fraction(units + rates.request, UNITS)
 
 
 @given(USAGES, PRICES)
-def test_a_cost_is_the_exact_sum_of_its_classes_rounded_up(usage, rates):
-    exact = (
-        Fraction(usage.input_tokens * rates.input, UNITS)
-        + Fraction(usage.cached_tokens * rates.cached, UNITS)
-        + Fraction(usage.cache_write_tokens * rates.cache_write, UNITS)
-        + Fraction(usage.output_tokens * rates.output, UNITS)
-        + Fraction(usage.reasoning_tokens * rates.reasoning, UNITS)
+def test_a_cost_is_the_exact_sum_of_its_classes_rounded_up(usage, priced):
+    rates = priced.terms.rates_for(usage.total_input)
+    assert cost(usage, priced) == ceil(exact(usage, rates))
+
+
+@given(USAGES, PRICES)
+def test_a_batch_costs_its_percentage_rounded_up_once(usage, priced):
+    whole = exact(usage, priced.terms.rates_for(usage.total_input))
+    assert cost(usage, priced, batch=True) == ceil(whole * priced.terms.batch_percent / 100)
+    assert cost(usage, priced, batch=True) <= cost(usage, priced)
+
+
+@given(USAGES, PRICES, st.sampled_from(CLASSES), TOKENS)
+def test_more_of_a_class_never_costs_less_within_a_tier(usage, priced, name, more):
+    larger = msgspec.structs.replace(usage, **{name: getattr(usage, name) + more})
+    flat = Price(id="price_1", terms=PriceTerms(rates=priced.terms.rates))
+    assert cost(larger, flat) >= cost(usage, flat)
+
+
+@given(USAGES, RATES, RATES, TOKENS)
+def test_a_tier_holds_for_the_whole_call_from_the_first_token_above_it(usage, low, high, above):
+    priced = Price(
+        id="price_1", terms=PriceTerms(rates=low, tiers=(Tier(above=above, rates=high),))
     )
-    assert cost(usage, rates) == ceil(exact)
+    inside = usage.total_input > above
+    assert cost(usage, priced) == ceil(exact(usage, high if inside else low))
+
+
+def test_a_tier_begins_after_its_last_token():
+    priced = Price(
+        id="price_1",
+        terms=PriceTerms(
+            rates=Rates(input_tokens=UNITS),
+            tiers=(
+                Tier(above=10, rates=Rates(input_tokens=2 * UNITS)),
+                Tier(above=20, rates=Rates(input_tokens=3 * UNITS)),
+            ),
+        ),
+    )
+    costs = [cost(Usage(input_tokens=tokens), priced) for tokens in (10, 11, 20, 21)]
+    assert costs == [10, 22, 40, 63]
+
+
+def test_cached_and_audio_tokens_count_towards_a_tier():
+    usage = Usage(
+        input_tokens=1,
+        cached_tokens=2,
+        cache_write_tokens=3,
+        cache_write_1h_tokens=4,
+        input_audio_tokens=5,
+    )
+    tier = Tier(above=14, rates=Rates(request=UNITS))
+    assert cost(usage, Price(id="p", terms=PriceTerms(rates=Rates(), tiers=(tier,)))) == 1
+
+
+def test_a_request_and_an_image_have_prices_of_their_own():
+    priced = price(request=5 * UNITS, images=7 * UNITS)
+    assert cost(NO_USAGE, priced) == 5
+    assert cost(Usage(images=2), priced) == 19
 
 
 @pytest.mark.parametrize(
     ("usage", "rates", "nano"),
     [
-        (Usage(input_tokens=1), price(input=1), 1),
-        (Usage(input_tokens=1_000_000), price(input=1), 1),
-        (Usage(input_tokens=1_000_001), price(input=1), 2),
+        (Usage(input_tokens=1), price(input_tokens=1), 1),
+        (Usage(input_tokens=1_000_000), price(input_tokens=1), 1),
+        (Usage(input_tokens=1_000_001), price(input_tokens=1), 2),
         # Three thirds of a nano-dollar are one, not three.
         (
             Usage(input_tokens=1, cached_tokens=1, output_tokens=1),
-            price(input=333_333, cached=333_333, output=333_334),
+            price(input_tokens=333_333, cached_tokens=333_333, output_tokens=333_334),
             1,
         ),
         # 0.15 and 0.60 USD per million tokens.
         (
             Usage(input_tokens=1000, output_tokens=500),
-            price(input=150_000_000, output=600_000_000),
+            price(input_tokens=150_000_000, output_tokens=600_000_000),
             450_000,
         ),
-        (NO_USAGE, price(input=10**12, output=10**12), 0),
+        (NO_USAGE, price(input_tokens=10**12, output_tokens=10**12), 0),
         (Usage(input_tokens=10**12), price(), 0),
     ],
 )
@@ -77,19 +137,31 @@ def test_a_cost_is_rounded_once(usage, rates, nano):
     assert cost(usage, rates) == nano
 
 
-@given(USAGES, PRICES)
-def test_no_class_costs_more_than_the_dearest_rate_of_its_side(usage, rates):
-    dearest = price(input=rates.dearest_input, output=rates.dearest_output)
+TEXT = [name for name in CLASSES if "audio" not in name and name != "images"]
+
+
+@given(st.builds(Usage, **dict.fromkeys(TEXT, TOKENS)), RATES)
+def test_no_class_of_text_costs_more_than_the_dearest_rate_of_its_side(usage, rates):
+    dearest = price(
+        input_tokens=rates.dearest_input,
+        output_tokens=rates.dearest_output,
+        request=rates.request,
+    )
     whole = Usage(input_tokens=usage.total_input, output_tokens=usage.total_output)
-    assert cost(usage, rates) <= cost(whole, dearest)
+    priced = Price(id="price_1", terms=PriceTerms(rates=rates))
+    assert cost(usage, priced) <= cost(whole, dearest)
 
 
-def test_the_dearest_rate_of_each_side_is_found_wherever_it_is():
-    assert price(input=3, cached=1, cache_write=2).dearest_input == 3
-    assert price(input=1, cached=3, cache_write=2).dearest_input == 3
-    assert price(input=1, cached=2, cache_write=3).dearest_input == 3
-    assert price(output=3, reasoning=1).dearest_output == 3
-    assert price(output=1, reasoning=3).dearest_output == 3
+@pytest.mark.parametrize(
+    "name", [name for name in TEXT if name not in {"output_tokens", "reasoning_tokens"}]
+)
+def test_the_dearest_input_is_found_wherever_it_is(name):
+    assert Rates(**{name: 3}).dearest_input == 3
+
+
+@pytest.mark.parametrize("name", ["output_tokens", "reasoning_tokens"])
+def test_the_dearest_output_is_found_wherever_it_is(name):
+    assert Rates(**{name: 3}).dearest_output == 3
 
 
 @given(NANO)

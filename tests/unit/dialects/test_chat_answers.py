@@ -10,13 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from torana.core.usage import Usage
-from torana.dialects.openai_chat import (
-    UpstreamErrorBody,
-    decode_answer,
-    decode_error,
-    encode_error,
-    encode_error_event,
-)
+from torana.dialects.openai_chat import decode_answer, encode_error_event
+from torana.dialects.openai_errors import UpstreamErrorBody, decode_error, encode_error
 from torana.errors import (
     BudgetExceeded,
     InternalError,
@@ -59,6 +54,32 @@ def usage_of(**usage: Any) -> Usage | None:
                 "completion_tokens_details": {"reasoning_tokens": 30},
             },
             Usage(input_tokens=40, cached_tokens=60, output_tokens=20, reasoning_tokens=30),
+        ),
+        (
+            {
+                "prompt_tokens": 100,
+                "completion_tokens": 50,
+                "prompt_tokens_details": {"cached_tokens": 10, "audio_tokens": 70},
+                "completion_tokens_details": {"reasoning_tokens": 5, "audio_tokens": 40},
+            },
+            Usage(
+                input_tokens=20,
+                cached_tokens=10,
+                input_audio_tokens=70,
+                output_tokens=5,
+                reasoning_tokens=5,
+                output_audio_tokens=40,
+            ),
+        ),
+        (
+            # Some of the audio came from the cache: nothing is counted twice.
+            {
+                "prompt_tokens": 100,
+                "completion_tokens": 50,
+                "prompt_tokens_details": {"cached_tokens": 60, "audio_tokens": 70},
+                "completion_tokens_details": {"audio_tokens": 60},
+            },
+            Usage(cached_tokens=60, input_audio_tokens=40, output_audio_tokens=60),
         ),
         (
             {

@@ -8,28 +8,38 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+from pydantic import SecretStr
+
 from torana.auth.principal import Principal
-from torana.core.money import Price
+from torana.core.money import UNITS, Price, PriceTerms, Rates
+from torana.core.rates import RateView
+from torana.core.usage import Usage
+from torana.db.session import Database
 from torana.errors import UpstreamCut
 from torana.inference.caller import CallContext
+from torana.inference.idempotency import PURPOSE, AnswerStore
 from torana.inference.open_call import OpenCall
-from torana.ledger.records import CallRecord, Receipt, Settlement
+from torana.ledger.bounds import Bound
+from torana.ledger.items import Replayed
+from torana.ledger.records import Ask, CallRecord, Receipt, Settlement
 from torana.ledger.teller import Teller
 from torana.obs.metrics import CallFigures, Metrics
 from torana.outbound.client import Answer, Exchange
 from torana.routing.catalog import Target
+from torana.secret_box import SecretBox
 
 ADMITTED_AT = datetime(2026, 1, 2, tzinfo=UTC)
 BOUND = 1000
-PRICE = Price(
-    id="price_1",
-    input=1_000_000,
-    cached=500_000,
-    cache_write=2_000_000,
-    output=3_000_000,
-    reasoning=3_000_000,
+RATES = Rates(
+    input_tokens=1_000_000,
+    cached_tokens=500_000,
+    cache_write_tokens=2_000_000,
+    output_tokens=3_000_000,
+    reasoning_tokens=3_000_000,
 )
 """One nano-dollar for a token of input, three for one of output."""
+PRICE = Price(id="price_1", terms=PriceTerms(rates=RATES))
 TARGET = Target(provider="fake", model="target-model", price=PRICE)
 PRINCIPAL = Principal(
     key_id="key_1",
@@ -39,7 +49,7 @@ PRINCIPAL = Principal(
     organisation_id="org_1",
     organisation_name="o",
     user_id=None,
-    balance_ids=("bal_1",),
+    account_ids=("bal_1",),
 )
 
 
@@ -48,20 +58,49 @@ class RecordingTeller(Teller):
 
     def __init__(self) -> None:
         self.admitted: list[CallRecord] = []
+        self.asked: list[Ask] = []
+        self.extended: list[int] = []
         self.posts: list[tuple[Receipt, Settlement]] = []
-        self.refusal: Exception | None = None
+        self.refusals: list[Exception] = []
+        """What the next admissions are refused with."""
+        self.extend_error: Exception | None = None
         self.post_error: Exception | None = None
+        self.replayed: Replayed | None = None
+        self.output: int | None = None
+        self.rates: RateView | None = None
 
-    def admit(self, record: CallRecord) -> Receipt:
-        if self.refusal is not None:
-            raise self.refusal
+    def admit(self, record: CallRecord, ask: Ask) -> Receipt | Replayed:
+        self.asked.append(ask)
+        if self.refusals:
+            raise self.refusals.pop(0)
+        if self.replayed is not None:
+            return self.replayed
         self.admitted.append(record)
-        return Receipt(record, ADMITTED_AT)
+        return Receipt(
+            record=record,
+            admitted_at=ADMITTED_AT,
+            balance_ids=record.account_ids,
+            bound_nano=ask.bound.nano(self.output),
+            output=self.output,
+            rates=self.rates,
+        )
+
+    def extend(self, receipt: Receipt, bound_nano: int) -> Receipt:
+        if self.extend_error is not None:
+            raise self.extend_error
+        self.extended.append(bound_nano)
+        return msgspec.structs.replace(receipt, bound_nano=bound_nano)
 
     def post(self, receipt: Receipt, settlement: Settlement) -> None:
         self.posts.append((receipt, settlement))
         if self.post_error is not None:
             raise self.post_error
+
+    @property
+    def bound_nano(self) -> int:
+        """That of the one call."""
+        assert len(self.asked) == 1
+        return self.asked[0].bound.nano()
 
     @property
     def settlement(self) -> Settlement:
@@ -164,6 +203,7 @@ class Scene:
     bound_nano: int = BOUND
     drain_seconds: float = 60.0
     streamed: bool = True
+    estimate: Callable[[str], Usage | None] = lambda _text: None
 
     def open(self) -> OpenCall:
         record = CallRecord(
@@ -172,17 +212,18 @@ class Scene:
             project_id="proj_1",
             user_id=None,
             key_id="key_1",
-            balance_ids=("bal_1",),
+            account_ids=("bal_1",),
             route="openai.chat.completions",
             model="asked-model",
             provider=self.target.provider,
             target_model=self.target.model,
-            bound_nano=self.bound_nano,
             price_id=self.target.price.id if self.target.price is not None else None,
         )
+        receipt = self.teller.admit(record, Ask(bound=Bound(fixed=self.bound_nano * UNITS)))
+        assert isinstance(receipt, Receipt)
         call = OpenCall(
             context=context(self.link),
-            receipt=self.teller.admit(record),
+            receipt=receipt,
             target=self.target,
             streamed=self.streamed,
             exchange=self.exchange,
@@ -190,7 +231,9 @@ class Scene:
             metrics=self.metrics,
             drain_seconds=self.drain_seconds,
             forget=self.forgotten.append,
+            estimate=self.estimate,
         )
+        call.watch_caller()
         self.opened.append(call)
         return call
 
@@ -204,3 +247,8 @@ def context(link: FakeLink | None = None, **values: Any) -> CallContext:
         "link": link or FakeLink(),
     }
     return CallContext(**(fields | values))
+
+
+def store(url: str = "sqlite:////nowhere/at/all.db") -> AnswerStore:
+    """Seals answers as in production."""
+    return AnswerStore(Database(url), SecretBox([SecretStr("s" * 32)], PURPOSE))

@@ -20,7 +20,7 @@ def test_a_call_that_succeeds_is_posted_with_its_usage_and_its_cost():
     scene = Scene()
     call = scene.open()
     call.provider_request_id = "theirs"
-    call.attempts.append({"n": 1})
+    call.begin_attempt()
     assert call.succeed(USAGE) == COST
     (receipt, settlement), *more = scene.teller.posts
     assert more == []
@@ -31,7 +31,9 @@ def test_a_call_that_succeeds_is_posted_with_its_usage_and_its_cost():
     assert (settlement.provider, settlement.target_model) == ("fake", "target-model")
     assert (settlement.price_id, settlement.streamed) == ("price_1", True)
     assert settlement.provider_request_id == "theirs"
-    assert settlement.attempts == [{"n": 1}]
+    assert settlement.attempts == [
+        {"n": 1, "provider": "fake", "model": "target-model", "cost_nano": COST}
+    ]
 
 
 def test_a_call_whose_provider_told_no_usage_costs_its_bound():

@@ -17,13 +17,28 @@ import pytest
 from torana.core.usage import NO_USAGE, Counted
 from torana.errors import BudgetExceeded, KeyRevoked, LedgerUnavailable
 from torana.ledger import teller as teller_module
-from torana.ledger.decide import ADMITTED, POSTED, Outcome, Refusal, Refused
-from torana.ledger.lanes import AdmitJob, Job, Lane, Settled
-from torana.ledger.records import CallRecord, Receipt, Settlement, Status
+from torana.ledger.bounds import Bound
+from torana.ledger.items import (
+    EXTENDED,
+    Admitted,
+    Outcome,
+    Posted,
+    Refusal,
+    Refused,
+)
+from torana.ledger.jobs import AdmitJob, ExtendJob, Job, PostJob, Settled, call_id_of
+from torana.ledger.lanes import Lane
+from torana.ledger.records import Ask, CallRecord, Receipt, Settlement, Status
 from torana.ledger.teller import MAX_BATCH, Teller
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 SECONDS = 10.0
+ASK = Ask(bound=Bound(fixed=100_000_000))
+USUAL: dict[type[Job], Outcome] = {
+    AdmitJob: Admitted(100),
+    ExtendJob: EXTENDED,
+    PostJob: Posted(100),
+}
 
 
 class MemoryLane(Lane):
@@ -32,7 +47,7 @@ class MemoryLane(Lane):
     def __init__(self) -> None:
         super().__init__("own_1")
         self.batches: list[list[str]] = []
-        self.outcomes: dict[str, Outcome] = {}
+        self.outcomes: dict[str, Outcome | list[Outcome]] = {}
         self.troubles: list[Exception | None] = []
         """What the next batches fail with."""
         self.closed = 0
@@ -46,13 +61,15 @@ class MemoryLane(Lane):
         trouble = self.troubles.pop(0) if self.troubles else None
         if trouble is not None:
             raise trouble
-        calls = [call_of(job) for job in batch]
+        calls = [call_id_of(job) for job in batch]
         self.batches.append(calls)
-        usual = [ADMITTED if isinstance(job, AdmitJob) else POSTED for job in batch]
-        outcomes = [
-            self.outcomes.get(call, default) for call, default in zip(calls, usual, strict=True)
-        ]
-        return Settled(outcomes, NOW)
+        outcomes = [self.outcome(job) for job in batch]
+        return Settled(outcomes, NOW, [("bal_1", "bal_w")] * len(batch))
+
+    def outcome(self, job: Job) -> Outcome:
+        usual = USUAL[type(job)]
+        told = self.outcomes.get(call_id_of(job), usual)
+        return told.pop(0) if isinstance(told, list) else told
 
     def close(self) -> None:
         self.closed += 1
@@ -60,12 +77,17 @@ class MemoryLane(Lane):
     def _begin(self, *_: Any, **__: Any) -> Any:
         raise NotImplementedError
 
-    def _commit(self, *_: Any, **__: Any) -> None:
+    def _rollback(self) -> None:
         raise NotImplementedError
 
+    def _dynamic_account(self, *_: Any) -> Any:
+        raise NotImplementedError
 
-def call_of(job: Job) -> str:
-    return job.record.call_id if isinstance(job, AdmitJob) else job.receipt.record.call_id
+    def _abandoned(self, *_: Any) -> Any:
+        raise NotImplementedError
+
+    def _commit(self, *_: Any, **__: Any) -> None:
+        raise NotImplementedError
 
 
 class Observed:
@@ -105,14 +127,14 @@ class Scene:
     def hold(self) -> None:
         """Hold a first batch up, so that all that comes now waits behind it."""
         self.lane.gate.clear()
-        self.start("first", lambda: self.teller.admit(record("first")))
+        self.start("first", lambda: self.teller.admit(record("first"), ASK))
         assert self.lane.entered.acquire(timeout=SECONDS)
 
     def behind(self, *names: str) -> None:
         """Admissions that wait behind the batch that is held, in this order."""
         for name in names:
             wanted = len(self.teller._pending) + 1
-            self.start(name, partial(self.teller.admit, record(name)))
+            self.start(name, partial(self.teller.admit, record(name), ASK))
             until(partial(self._wait_for, wanted))
 
     def _wait_for(self, jobs: int) -> bool:
@@ -142,12 +164,11 @@ def record(call_id: str = "req_1") -> CallRecord:
         project_id="proj_1",
         user_id=None,
         key_id="key_1",
-        balance_ids=("bal_1",),
+        account_ids=("bal_1",),
         route="r",
         model="m",
         provider="p",
         target_model="t",
-        bound_nano=100,
         price_id=None,
     )
 
@@ -166,7 +187,9 @@ SETTLEMENT = Settlement(
 
 
 def receipt(call_id: str = "req_1") -> Receipt:
-    return Receipt(record(call_id), NOW)
+    return Receipt(
+        record=record(call_id), admitted_at=NOW, balance_ids=("bal_1", "bal_w"), bound_nano=100
+    )
 
 
 @pytest.fixture
@@ -174,8 +197,8 @@ def scene() -> Scene:
     return Scene()
 
 
-def test_an_admission_has_the_databases_time(scene):
-    assert scene.teller.admit(record()) == Receipt(record(), NOW)
+def test_a_receipt_has_the_databases_time_and_what_carries_the_call(scene):
+    assert scene.teller.admit(record(), ASK) == receipt()
     assert scene.lane.batches == [["req_1"]]
 
 
@@ -187,14 +210,14 @@ def test_a_post_is_settled_before_it_returns(scene):
 @pytest.mark.parametrize(
     ("refused", "error"),
     [
-        (Refused(Refusal.BUDGET, "key", "key_1", limit_nano=1, used_nano=1), BudgetExceeded),
+        (Refused(Refusal.BUDGET, "key", "key_1", limit=1, used=1), BudgetExceeded),
         (Refused(Refusal.BLOCKED, "key", "key_1", detail="revoked"), KeyRevoked),
     ],
 )
 def test_a_refusal_is_raised(scene, refused, error):
     scene.lane.outcomes["req_1"] = refused
     with pytest.raises(error):
-        scene.teller.admit(record())
+        scene.teller.admit(record(), ASK)
 
 
 def test_what_comes_while_a_batch_is_written_is_the_next_batch(scene):
@@ -208,7 +231,7 @@ def test_what_comes_while_a_batch_is_written_is_the_next_batch(scene):
 
 
 def test_each_gets_its_own_outcome(scene):
-    scene.lane.outcomes["b"] = Refused(Refusal.BUDGET, "key", "k", limit_nano=1, used_nano=1)
+    scene.lane.outcomes["b"] = Refused(Refusal.BUDGET, "key", "k", limit=1, used=1)
     scene.hold()
     scene.behind("a", "b", "c")
     results = scene.finish()
@@ -261,9 +284,9 @@ def test_those_who_came_while_a_batch_failed_are_not_left_behind(scene):
 def test_right_after_a_failure_admissions_are_refused_without_a_try(scene):
     scene.lane.troubles = [LedgerUnavailable("away")]
     with pytest.raises(LedgerUnavailable):
-        scene.teller.admit(record())
+        scene.teller.admit(record(), ASK)
     with pytest.raises(LedgerUnavailable) as caught:
-        scene.teller.admit(record())
+        scene.teller.admit(record(), ASK)
     assert caught.value.retry_after is not None
     assert scene.lane.batches == []
 
@@ -271,9 +294,9 @@ def test_right_after_a_failure_admissions_are_refused_without_a_try(scene):
 def test_a_post_that_gets_through_ends_the_refusals(scene):
     scene.lane.troubles = [LedgerUnavailable("away")]
     with pytest.raises(LedgerUnavailable):
-        scene.teller.admit(record())
+        scene.teller.admit(record(), ASK)
     scene.teller.post(receipt(), SETTLEMENT)
-    assert isinstance(scene.teller.admit(record("req_2")), Receipt)
+    assert isinstance(scene.teller.admit(record("req_2"), ASK), Receipt)
 
 
 def test_a_post_is_tried_again_until_it_gets_through(scene, monkeypatch):
@@ -303,19 +326,19 @@ UNDER_GEVENT = """
 from gevent import monkey
 monkey.patch_all()
 import gevent
-from tests.unit.ledger.test_teller import MemoryLane, Observed, record
+from tests.unit.ledger.test_teller import ASK, MemoryLane, Observed, record
 from torana.ledger.teller import Teller
 
 for killed in (0, 1, 2):
     lane = MemoryLane()
     teller = Teller(lane, Observed())
     lane.gate.clear()
-    first = gevent.spawn(teller.admit, record("first"))
+    first = gevent.spawn(teller.admit, record("first"), ASK)
     gevent.sleep(0)
     assert lane.entered.acquire(timeout=5)
     waiting = []
     for number in range(3):
-        waiting.append(gevent.spawn(teller.admit, record(f"call_{number}")))
+        waiting.append(gevent.spawn(teller.admit, record(f"call_{number}"), ASK))
         gevent.sleep(0)
     waiting[killed].kill()
     lane.gate.set()
@@ -325,7 +348,7 @@ for killed in (0, 1, 2):
         if number != killed:
             assert greenlet.value.record.call_id == f"call_{number}"
     with gevent.Timeout(3):
-        teller.admit(record("later"))
+        teller.admit(record("later"), ASK)
 print("passed")
 """
 

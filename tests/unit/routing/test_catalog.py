@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from torana.core.money import Price
+from torana.core.money import Price, PriceTerms, Rates
 from torana.errors import ModelNotFound
-from torana.routing.catalog import Catalog, ProviderEntry, Route, Target
+from torana.routing.catalog import (
+    NO_FACTS,
+    Catalog,
+    ModelFacts,
+    ModelList,
+    ProviderEntry,
+    Route,
+    Target,
+)
 
 OPENAI = r"gpt-.*|o[0-9].*"
 
 
 def price(identifier: str) -> Price:
-    return Price(id=identifier, input=1, cached=1, cache_write=1, output=1, reasoning=1)
+    return Price(id=identifier, terms=PriceTerms(rates=Rates(input_tokens=1, output_tokens=1)))
 
 
 NAMED, WILD = price("price_named"), price("price_wild")
@@ -127,3 +135,96 @@ def test_a_model_has_its_own_price_else_the_providers_price_for_all_else_none(mo
 def test_an_empty_catalogue_knows_nothing():
     with pytest.raises(ModelNotFound):
         Catalog(providers={}, routes={}, prices={}).targets("gpt-4")
+
+
+SOL = ModelFacts(context_window=1000, max_output=100, hides_output=False)
+LISTED = ModelList(
+    facts={"gpt-sol": SOL, "gpt-sol-mini": ModelFacts(max_output=50), "ft:gpt-sol": NO_FACTS},
+    aliases={"gpt-sol-2026-01-01": "gpt-sol", "sol": "gpt-sol", "gpt-sol": "gpt-sol"},
+    stems={"gpt-sol": "gpt-sol", "ft:gpt-sol": "ft:gpt-sol", "sol.ft-": "ft:gpt-sol"},
+)
+
+
+def with_list(**changes: object) -> Catalog:
+    fields = {
+        "providers": {name: ProviderEntry(name=name, kind="openai") for name in ("openai", "vllm")},
+        "routes": {},
+        "prices": {
+            ("openai", "gpt-sol"): NAMED,
+            ("openai", "ft:gpt-sol"): price("price_tuned"),
+            ("vllm", "gpt-sol"): WILD,
+        },
+        "lists": {"openai": LISTED, "vllm": ModelList(facts={"*": SOL})},
+    }
+    return Catalog(**(fields | changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "listed"),
+    [
+        ("gpt-sol", "gpt-sol"),
+        ("GPT-Sol", "gpt-sol"),
+        ("sol", "gpt-sol"),
+        ("gpt-sol-2026-01-01", "gpt-sol"),
+        ("gpt-sol-2027-12-31", "gpt-sol"),
+        ("gpt-sol-20271231", "gpt-sol"),
+        ("gpt-sol@20271231", "gpt-sol"),
+        ("gpt-sol-latest", "gpt-sol"),
+        ("gpt-sol-001", "gpt-sol"),
+        ("gpt-sol-20271231-v1:0", "gpt-sol"),
+        ("gpt-sol-mini", "gpt-sol-mini"),
+        ("ft:gpt-sol:acme:name:id", "ft:gpt-sol"),
+        ("ft:gpt-sol-2026-01-01:acme::id", "ft:gpt-sol"),
+        ("sol.ft-0123456789", "ft:gpt-sol"),
+        # The mini has no stem: a date that nobody knows is not guessed to be it.
+        ("gpt-sol-mini-2027-12-31", None),
+        ("gpt-sol-pro", None),
+        ("gpt-sol-2", None),
+        ("gpt-sol-2027-12-31-preview", None),
+        ("my-gpt-sol", None),
+        ("gpt-sol-", None),
+        ("gpt-solar", None),
+        ("ft:gpt-sol-mini:acme::id", None),
+        ("ft:", None),
+        ("", None),
+        ("*", None),
+    ],
+)
+def test_a_name_means_a_listed_model_or_none_and_never_a_similar_one(name, listed):
+    assert LISTED.canonical(name) == listed
+
+
+def test_a_dated_name_has_the_price_and_the_facts_of_its_model():
+    (target,) = with_list().targets("openai/gpt-sol-2027-12-31")
+    assert (target.model, target.price) == ("gpt-sol-2027-12-31", NAMED)
+    assert (target.facts, target.max_output) == (SOL, 100)
+
+
+def test_a_price_of_its_own_wins_over_that_of_its_model():
+    own = price("price_own")
+    prices = {("openai", "sol"): own, ("openai", "gpt-sol"): NAMED, ("openai", "*"): WILD}
+    catalog = with_list(prices=prices)
+    found = [catalog.targets(f"openai/{name}")[0].price for name in ("sol", "gpt-sol", "other")]
+    assert found == [own, NAMED, WILD]
+
+
+def test_a_small_model_never_gets_the_price_of_a_large_one():
+    (target,) = with_list().targets("openai/gpt-sol-mini")
+    assert (target.price, target.max_output) == (None, 50)
+
+
+def test_facts_of_the_star_stand_for_all_models_of_a_provider():
+    (target,) = with_list().targets("vllm/anything")
+    assert (target.facts, target.price) == (SOL, None)
+
+
+def test_a_routes_own_limit_wins_over_the_models():
+    route = Route(name="short", provider="openai", model="gpt-sol", max_output=7)
+    (target,) = with_list(routes={"short": route}).targets("short")
+    assert (target.max_output, target.facts.max_output) == (7, 100)
+
+
+def test_a_target_is_suspended_by_its_exact_name():
+    catalog = with_list(suspended=frozenset({("openai", "gpt-sol")}))
+    names = ("openai/gpt-sol", "openai/gpt-sol-latest", "vllm/gpt-sol")
+    assert [catalog.targets(name)[0].suspended for name in names] == [True, False, False]

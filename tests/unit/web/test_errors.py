@@ -231,9 +231,9 @@ def test_a_body_that_is_not_taken(edge, options, status):
 
 
 def test_a_query_that_breaks_its_schema_names_each_problem(edge):
-    response = edge.request("GET", "/api/ledger?limit=0&since=yesterday&nonsense=1")
+    response = edge.request("GET", "/api/ledger?limit=0&nonsense=1")
     assert response.status_code == 422
-    assert {item["field"] for item in response.json["errors"]} == {"limit", "since", "nonsense"}
+    assert {item["field"] for item in response.json["errors"]} == {"limit", "nonsense"}
     assert response.json["code"] == "validation_failed"
 
 

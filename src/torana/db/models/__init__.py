@@ -1,15 +1,33 @@
 """All tables, so that one import fills the metadata."""
 
 from torana.db.models.base import Base
-from torana.db.models.catalog import ConfigVersion, ModelRoute, PriceVersion, Provider
-from torana.db.models.ledger import Balance, LedgerEntry, Owner, Reservation
+from torana.db.models.catalog import (
+    ConfigVersion,
+    ModelRoute,
+    PriceVersion,
+    Provider,
+    SuspendedTarget,
+)
+from torana.db.models.ledger import (
+    Balance,
+    Budget,
+    BudgetEvent,
+    IdempotentCall,
+    LedgerEntry,
+    Owner,
+    Reservation,
+    UsageRollup,
+)
 from torana.db.models.tenancy import ApiKey, Membership, Organisation, Project, User
 
 __all__ = [
     "ApiKey",
     "Balance",
     "Base",
+    "Budget",
+    "BudgetEvent",
     "ConfigVersion",
+    "IdempotentCall",
     "LedgerEntry",
     "Membership",
     "ModelRoute",
@@ -19,5 +37,7 @@ __all__ = [
     "Project",
     "Provider",
     "Reservation",
+    "SuspendedTarget",
+    "UsageRollup",
     "User",
 ]

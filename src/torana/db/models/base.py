@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from sqlalchemy import BigInteger, DateTime, Dialect, MetaData, String
@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 from sqlalchemy.types import JSON, TypeDecorator, TypeEngine
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from torana.core.clock import instant_at, microseconds
 
 
 class Instant(TypeDecorator[datetime]):
@@ -32,7 +32,7 @@ class Instant(TypeDecorator[datetime]):
 
     def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
         """Instants to microseconds on SQLite; PostgreSQL's driver takes them as they are."""
-        return _to_microseconds if dialect.name == "sqlite" else None
+        return to_microseconds if dialect.name == "sqlite" else None
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
         """Microseconds to instants on SQLite; to UTC on PostgreSQL."""
@@ -40,15 +40,16 @@ class Instant(TypeDecorator[datetime]):
         return from_microseconds if dialect.name == "sqlite" else _to_utc
 
 
-def _to_microseconds(value: datetime | None) -> int | None:
+def to_microseconds(value: datetime | None) -> int | None:
+    """An aware instant as microseconds since 1970."""
     if value is None:
         return None
-    return (value - _EPOCH) // timedelta(microseconds=1)
+    return microseconds(value)
 
 
 def from_microseconds(value: int | None) -> datetime | None:
     """Microseconds since 1970 as an aware instant."""
-    return None if value is None else _EPOCH + timedelta(microseconds=value)
+    return None if value is None else instant_at(value)
 
 
 def _to_utc(value: datetime | None) -> datetime | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from torana.db.models.base import Base, Id, Name, Nano, When
+from torana.db.models.base import Base, Id, JsonColumn, Name, Nano, When
 
 
 class Provider(Base):
@@ -37,7 +39,12 @@ class ModelRoute(Base):
 
 
 class PriceVersion(Base):
-    """A price from an instant on, in nano-dollars per million tokens. Rows are never changed."""
+    """A model's price from an instant on. Rows are never changed; a new price is a new row.
+
+    Attributes:
+        rates: a `torana.core.money.PriceTerms` as JSON, in nano-dollars per million units.
+        source: who says so: `builtin`, `list` (the shipped price list) or `operator`.
+    """
 
     __tablename__ = "prices"
     __table_args__ = (Index(None, "provider", "model", "valid_from"),)
@@ -46,11 +53,21 @@ class PriceVersion(Base):
     provider: Mapped[str] = mapped_column(String(64))
     model: Mapped[Name]
     valid_from: Mapped[When]
-    input_rate: Mapped[Nano]
-    cached_rate: Mapped[Nano]
-    cache_write_rate: Mapped[Nano]
-    output_rate: Mapped[Nano]
-    reasoning_rate: Mapped[Nano]
+    rates: Mapped[dict[str, Any]] = mapped_column(JsonColumn)
+    source: Mapped[str] = mapped_column(String(16))
+
+
+class SuspendedTarget(Base):
+    """A provider's model that reported more than its stated bound: closed to hard budgets."""
+
+    __tablename__ = "suspended_targets"
+
+    provider: Mapped[str] = mapped_column(String(64), primary_key=True)
+    model: Mapped[Name] = mapped_column(primary_key=True)
+    call_id: Mapped[Id]
+    bound_nano: Mapped[Nano]
+    cost_nano: Mapped[Nano]
+    suspended_at: Mapped[When]
 
 
 class ConfigVersion(Base):

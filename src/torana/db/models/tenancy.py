@@ -68,6 +68,7 @@ class ApiKey(Base):
     prefix: Mapped[str] = mapped_column(String(20))
     key_hash: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
     models: Mapped[list[str] | None] = mapped_column(JsonColumn)
+    role: Mapped[str] = mapped_column(String(16), server_default="caller")
     created_at: Mapped[When]
     expires_at: Mapped[MaybeWhen]
     revoked_at: Mapped[MaybeWhen]

@@ -6,12 +6,13 @@ from typing import Any
 
 from flask import current_app
 from flask_openapi.blueprint import APIBlueprint
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, Field
 
 from torana.auth.policy import Permission
-from torana.core.money import format_usd
+from torana.core.money import format_usd, parse_usd
 from torana.ledger import reports
-from torana.web.api.schemas import Cursor, Instant, Limit, Since, Until
+from torana.web.api.asked import CallsQuery, filter_of, refusal, span_of, visible_to
+from torana.web.api.schemas import REPORT_SECONDS, Cursor, Instant, Limit
 from torana.web.endpoint import endpoint, principal
 from torana.web.services import services
 
@@ -25,8 +26,10 @@ class Entry(BaseModel):
     seq: int
     admitted_at: Instant
     posted_at: Instant
+    project_id: str
     key_id: str
     user_id: str | None
+    end_user: str | None
     route: str
     model: str
     provider: str
@@ -36,8 +39,12 @@ class Entry(BaseModel):
     input_tokens: int
     cached_tokens: int
     cache_write_tokens: int
+    cache_write_1h_tokens: int
+    input_audio_tokens: int
     output_tokens: int
     reasoning_tokens: int
+    output_audio_tokens: int
+    images: int
     cost_usd: str
     cost_nano: int
     bound_nano: int
@@ -68,15 +75,14 @@ class Call(BaseModel):
     entries: list[Entry]
 
 
-class LedgerQuery(BaseModel):
+class LedgerQuery(CallsQuery):
     """Which entries."""
-
-    model_config = ConfigDict(extra="forbid")
 
     limit: Limit = 50
     cursor: Cursor = None
-    since: Since = None
-    until: Until = None
+    min_cost_usd: str | None = Field(
+        default=None, description="Only entries that cost at least so much, such as `0.05`."
+    )
 
 
 class CallPath(BaseModel):
@@ -90,20 +96,22 @@ class CallPath(BaseModel):
     "GET",
     "/api/ledger",
     permission=Permission.READ_LEDGER,
-    summary="List the project's ledger.",
+    summary="List the ledger.",
     responses={200: EntryPage},
-    errors=(400, 401, 422, 503),
+    errors=(400, 401, 403, 422, 503),
 )
 def list_entries(query: LedgerQuery) -> EntryPage:
-    """Postings of the credential's project, newest first."""
-    with services(current_app).database.read() as session:
+    """Postings of the project, newest first; of the organisation for an administrator's key."""
+    span = span_of(query)
+    with services(current_app).database.read(patience=REPORT_SECONDS) as session:
         page = reports.entry_page(
             session,
-            project_id=principal().project_id,
+            where=filter_of(query, principal()),
             limit=query.limit,
             cursor=query.cursor,
-            since=query.since,
-            until=query.until,
+            since=span.since,
+            until=span.until,
+            min_cost_nano=_nano(query.min_cost_usd),
         )
         return EntryPage(data=[_entry(row) for row in page.entries], next_cursor=page.next_cursor)
 
@@ -121,7 +129,7 @@ def read_call(path: CallPath) -> Call:
     """What a call cost, by the `x-request-id` of its answer; also the place for a stream's cost."""
     with services(current_app).database.read() as session:
         rows = reports.entries_of_call(
-            session, project_id=principal().project_id, call_id=path.request_id
+            session, call_id=path.request_id, where=visible_to(principal())
         )
         cost_nano = sum(row.cost_nano for row in rows)
         return Call(
@@ -130,6 +138,13 @@ def read_call(path: CallPath) -> Call:
             cost_nano=cost_nano,
             entries=[_entry(row) for row in rows],
         )
+
+
+def _nano(usd: str | None) -> int | None:
+    try:
+        return None if usd is None else parse_usd(usd)
+    except ValueError as error:
+        raise refusal("min_cost_usd", str(error)) from None
 
 
 def _entry(row: reports.Entry) -> Entry:

@@ -19,6 +19,7 @@ class Me(BaseModel):
     project: Scope
     organisation: Scope
     user_id: str | None
+    role: str
     permissions: list[str]
     models: list[str] | None
     expires_at: Instant | None
@@ -41,6 +42,7 @@ def read_me() -> Me:
         project=Scope(id=caller.project_id, name=caller.project_name),
         organisation=Scope(id=caller.organisation_id, name=caller.organisation_name),
         user_id=caller.user_id,
+        role=caller.role,
         permissions=sorted(permission.value for permission in caller.permissions),
         models=list(caller.models) if caller.models is not None else None,
         expires_at=caller.expires_at,

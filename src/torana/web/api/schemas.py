@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, Field, PlainSerializer
+from pydantic import BaseModel, Field, PlainSerializer
 
 from torana.core.clock import isoformat
 
@@ -16,13 +16,9 @@ Instant = Annotated[
 Cursor = Annotated[
     str | None, Field(description="`next_cursor` of the page before; absent for the first page.")
 ]
+REPORT_SECONDS = 20.0
+"""How long a report may take; other requests have the database's usual patience."""
 Limit = Annotated[int, Field(ge=1, le=200, description="Most rows of a page.")]
-Since = Annotated[
-    AwareDatetime | None, Field(description="Only what was admitted at or after this instant.")
-]
-Until = Annotated[
-    AwareDatetime | None, Field(description="Only what was admitted before this instant.")
-]
 
 
 class Scope(BaseModel):

@@ -12,9 +12,10 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from torana.auth.policy import Permission
 from torana.errors import InvalidRequest, UnsupportedMediaType
+from torana.inference.answers import JsonAnswer
 from torana.inference.caller import CallContext, CallerLink, NoLink
-from torana.inference.service import JsonAnswer
 from torana.web.endpoint import endpoint, principal
+from torana.web.labels import idempotency_key, tags
 from torana.web.openai.schemas import CHAT_ANSWER, CHAT_BODY, error_responses
 from torana.web.services import services
 
@@ -28,7 +29,10 @@ area = APIBlueprint("openai_chat", __name__, abp_tags=[{"name": "OpenAI API"}])
     permission=Permission.CALL,
     summary="Create a chat completion, as JSON or as a stream.",
     request_body=CHAT_BODY,
-    responses={200: CHAT_ANSWER, **error_responses(400, 401, 404, 413, 415, 429, 502, 503, 504)},
+    responses={
+        200: CHAT_ANSWER,
+        **error_responses(400, 401, 403, 404, 409, 413, 415, 422, 429, 502, 503, 504),
+    },
 )
 def create_chat_completion() -> Response:
     """Unknown fields are passed on to the provider as they are."""
@@ -38,6 +42,8 @@ def create_chat_completion() -> Response:
         received_at=time.monotonic(),
         link=_caller_link(),
         tries_before=_tries_before(),
+        idempotency_key=idempotency_key(),
+        tags=tags(),
     )
     answer = services(current_app).inference.chat(_json_body(), context)
     if isinstance(answer, JsonAnswer):

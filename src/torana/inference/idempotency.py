@@ -1,0 +1,78 @@
+"""Idempotency-Key: one key and one body are one call; its answer is kept for a day, encrypted.
+
+The claim is written in the transaction of the reservation and the answer in that of the ledger
+entry, so a key never stands for more than one call that was paid for. Only good answers are kept:
+after an error the key is free again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from torana.db.models import IdempotentCall
+from torana.db.session import Database
+from torana.errors import IdempotencyInFlight
+from torana.ledger.records import Claim
+from torana.secret_box import SecretBox
+
+PURPOSE = "idempotent-answers"
+MOST_BYTES = 4 * 1024 * 1024
+"""Larger answers are not kept; their key is free again when they end."""
+
+
+class StoredAnswer(msgspec.Struct, frozen=True):
+    """An answer as its caller got it; `streamed` ones are all frames in a row."""
+
+    body: bytes
+    headers: dict[str, str]
+    streamed: bool
+
+
+_decoder = msgspec.msgpack.Decoder(StoredAnswer)
+
+
+class AnswerStore:
+    """Seals answers for the ledger's transaction, and finds them again.
+
+    Args:
+        database: where they are.
+        box: encrypts them; an answer may hold anything that a prompt held.
+    """
+
+    def __init__(self, database: Database, box: SecretBox) -> None:
+        self._database = database
+        self._box = box
+
+    def seal(self, answer: StoredAnswer) -> bytes | None:
+        """What is stored of an answer; None when it is too large to be kept."""
+        if len(answer.body) > MOST_BYTES:
+            return None
+        return self._box.seal_bytes(msgspec.msgpack.encode(answer))
+
+    def open(self, claim: Claim) -> StoredAnswer:
+        """The answer that a key stands for.
+
+        Raises:
+            IdempotencyInFlight: it has expired just now; a repetition is a new call.
+        """
+        with self._database.read() as session:
+            row = session.get(IdempotentCall, claim.id)
+            sealed = row.answer if row is not None else None
+        if sealed is None:
+            raise IdempotencyInFlight("The stored answer has just expired.", retry_after=1)
+        return _decoder.decode(self._box.open_bytes(sealed))
+
+
+def claim_of(key_id: str, idempotency_key: str, route: str, body: bytes) -> Claim:
+    """The claim of a request.
+
+    Args:
+        key_id: the API key's id: callers with other keys never share an answer.
+        idempotency_key: as the caller sent it.
+        route: where it was sent.
+        body: of the request.
+    """
+    name = hashlib.sha256(f"{key_id}\0{idempotency_key}".encode()).hexdigest()
+    return Claim(name, hashlib.sha256(route.encode() + b"\0" + body).hexdigest())

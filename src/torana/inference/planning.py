@@ -1,0 +1,112 @@
+"""From a request to what is asked of the ledger: the target, the record, the bound."""
+
+from __future__ import annotations
+
+import msgspec
+
+from torana.core.usage import Usage
+from torana.dialects import openai_labels
+from torana.dialects.openai_chat import ChatRequest
+from torana.dialects.openai_chat_costs import ChatCosts, prompt_texts, read_costs
+from torana.inference.caller import CallContext
+from torana.ledger.bounds import Bound, chat_bound
+from torana.ledger.records import Ask, CallRecord, Claim
+from torana.routing.catalog import Target
+from torana.tokenizer import chat_input_tokens, known, visible_output_tokens
+
+
+class Plan:
+    """A call that is about to be admitted.
+
+    Args:
+        request: as the caller sent it.
+        target: who shall answer it.
+        context: of the request.
+        route: where it was sent.
+        free_fields: what an administrator has declared to cost nothing.
+        claim: of the caller's Idempotency-Key.
+    """
+
+    def __init__(
+        self,
+        request: ChatRequest,
+        target: Target,
+        context: CallContext,
+        *,
+        route: str,
+        free_fields: frozenset[str],
+        claim: Claim | None,
+    ) -> None:
+        self.request = request
+        self.target = target
+        self._free_fields = free_fields
+        self._claim = claim
+        self._costs: ChatCosts = read_costs(request)
+        principal, price = context.principal, target.price
+        self.record = CallRecord(
+            call_id=context.request_id,
+            organisation_id=principal.organisation_id,
+            project_id=principal.project_id,
+            user_id=principal.user_id,
+            key_id=principal.key_id,
+            account_ids=principal.account_ids,
+            route=route,
+            model=request.model,
+            provider=target.provider,
+            target_model=target.model,
+            price_id=price.id if price is not None else None,
+            end_user=openai_labels.end_user_of(request),
+            tags=openai_labels.metadata_of(request) | context.tags,
+        )
+        self.ask = self._ask(chat_bound(self._costs, (target,)))
+
+    def tightened(self) -> Ask | None:
+        """The same with the prompt's tokens counted instead of its bytes, where that is less.
+
+        Takes CPU time, in a native thread; worth it only when the cheap bound does not fit.
+        """
+        tokens = self.input_tokens()
+        if tokens is None:
+            return None
+        bound = chat_bound(self._costs, (self.target,), input_tokens=tokens)
+        return self._ask(bound) if bound.nano() < self.ask.bound.nano() else None
+
+    def input_tokens(self) -> int | None:
+        """The tokens of the prompt at most, counted; None when the vocabulary is not public."""
+        vocabulary = self.target.facts.tokenizer
+        if vocabulary is None or not known(vocabulary):
+            return None
+        return chat_input_tokens(prompt_texts(self.request, self._costs), vocabulary)
+
+    @property
+    def counts_output(self) -> bool:
+        """Whether an answer that is cut can be counted by its visible text.
+
+        It can't where the vocabulary is not public, where the model may bill what it does not show,
+        and where the prompt is more than text.
+        """
+        facts, costs = self.target.facts, self._costs
+        return (
+            known(facts.tokenizer)
+            and not facts.hides_output
+            and not (costs.images or costs.files or costs.audio_in or costs.audio_out)
+        )
+
+    def usage_of(self, text: str) -> Usage | None:
+        """The usage of an answer that was cut, by its visible text; None if it can't be known."""
+        vocabulary = self.target.facts.tokenizer
+        prompt = self.input_tokens()
+        if vocabulary is None or prompt is None or not self.counts_output:
+            return None
+        return Usage(input_tokens=prompt, output_tokens=visible_output_tokens(text, vocabulary))
+
+    def _ask(self, bound: Bound) -> Ask:
+        if bound.unruled:
+            left = tuple(name for name in bound.unruled if name not in self._free_fields)
+            bound = msgspec.structs.replace(bound, unruled=left)
+        return Ask(
+            bound=bound,
+            priced=self.target.price is not None,
+            suspended=self.target.suspended,
+            claim=self._claim,
+        )
