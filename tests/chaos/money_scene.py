@@ -28,7 +28,7 @@ from torana.core.usage import Counted, Usage
 from torana.db.migrate import upgrade
 from torana.db.models import Balance, Membership
 from torana.db.session import Database
-from torana.ledger import locking, owners, sqlite_lane, sweeper
+from torana.ledger import locking, sqlite_lane, sweeper
 from torana.ledger.accounts import open_from_templates
 from torana.ledger.bounds import Bound
 from torana.ledger.items import Admitted, Extended, Outcome, Refused, Unopened
@@ -117,7 +117,6 @@ class Scene:
         for place, name, value in (
             (sqlite_lane, "datetime", Clock),
             (locking, "utc_now", lambda: self.now),
-            (owners, "utc_now", lambda: self.now),
             # Here it is the clock that tells how long an owner has been silent.
             (sweeper, "WATCH_SECONDS", 0.0),
         ):

@@ -122,12 +122,19 @@ def test_a_key_with_a_list_of_models_sees_and_calls_only_those(
                 model=model, messages=[{"role": "user", "content": PROMPT}]
             )
         # Neither another name, nor a detour to an allowed one.
-        for model in (other, "echo/echo", f"openai/{allowed}", "ECHO", "echo ", "echo/delay_ms=1"):
-            with pytest.raises(openai.NotFoundError) as failure:
+        for model, error, code in (
+            (other, openai.PermissionDeniedError, "model_not_allowed"),
+            ("echo/echo", openai.PermissionDeniedError, "model_not_allowed"),
+            (f"openai/{allowed}", openai.PermissionDeniedError, "model_not_allowed"),
+            ("echo/delay_ms=1", openai.PermissionDeniedError, "model_not_allowed"),
+            ("ECHO", openai.NotFoundError, "model_not_found"),
+            ("echo ", openai.NotFoundError, "model_not_found"),
+        ):
+            with pytest.raises(error) as failure:
                 client.chat.completions.create(
                     model=model, messages=[{"role": "user", "content": PROMPT}]
                 )
-            assert failure.value.code == "model_not_found"
+            assert failure.value.code == code
     assert upstream.seen(other) == []
     assert len(upstream.seen(allowed)) == 1
 
