@@ -14,7 +14,7 @@ from tests.contract.fake_upstream import USAGE, FakeUpstream, Gate, Turn, answer
 from tests.e2e.checks import openai_error
 from tests.e2e.constants import INPUT_RATE, OUTPUT_RATE, PROVIDER_KEY
 from tests.e2e.purses import new_project, purse
-from tests.support.server import RunningServer, eventually
+from tests.support.server import RunningServer, eventually, everywhere
 from torana.core.clock import isoformat, utc_now
 
 COST = (USAGE["prompt_tokens"] * INPUT_RATE + USAGE["completion_tokens"] * OUTPUT_RATE) // 1_000_000
@@ -177,13 +177,13 @@ def test_under_a_budget_a_model_needs_a_price_and_a_field_a_rule(
     model = upstream.model()
     name = f"bare/{model}"
     free, mine = purse(server), purse(server, "--budget-usd", "1", "--period", "month")
-    eventually(lambda: free.chat(name).status == 200, "the provider")
+    everywhere(lambda: free.chat(name).status == 200, "the provider")
     refused = mine.chat(name)
     error = openai_error(refused)
     assert (refused.status, error["code"]) == (400, "cost_unknown")
     assert "torana prices set" in error["message"]
     server.torana("prices", "set", name, "--input", "0.15", "--output", "0.6")
-    eventually(lambda: mine.chat(name).status == 200, "the price")
+    everywhere(lambda: mine.chat(name).status == 200, "the price")
     strange = mine.chat(name, brand_new_feature=True)
     assert (strange.status, openai_error(strange)["code"]) == (400, "cost_unknown")
     assert "brand_new_feature" in openai_error(strange)["message"]
