@@ -73,6 +73,8 @@ class Setup:
             "TORANA_WORKERS": str(self.workers),
             "OPENAI_API_KEY": "sk-simulator",
             "OPENAI_BASE_URL": f"{self.upstream_url}/v1",
+            "ANTHROPIC_API_KEY": "sk-simulator",
+            "ANTHROPIC_BASE_URL": self.upstream_url,
         }
 
 
@@ -141,11 +143,6 @@ def chat_status(url: str, key: str, model: str = "gpt-4o-mini") -> int:
     """The status of one small chat call; 0 when there was no answer."""
     body = {"model": model, "messages": [{"role": "user", "content": "hello"}], "max_tokens": 64}
     return status(url, "POST", "/v1/chat/completions", json.dumps(body), key)
-
-
-def speaks_anthropic(url: str, key: str) -> bool:
-    """Whether the gateway has Anthropic's dialect at all; a refusal is a yes, a 404 is a no."""
-    return status(url, "POST", "/v1/messages", "{}", key) != 404
 
 
 def status(url: str, method: str, path: str, body: str | None = None, key: str = "") -> int:

@@ -136,8 +136,12 @@ def _cpu_rows(book: Book) -> list[Row]:
         for label, scenario, goal in (
             ("JSON chat, 32 connections", "json_32", JSON_CPU_MS),
             ("stream of 20 chunks, 32 connections", "stream_32", STREAM_CPU_MS),
-            ("JSON chat, translated", "json_translated", JSON_TRANSLATED_CPU_MS),
-            ("stream of 20 chunks, translated", "stream_translated", STREAM_TRANSLATED_CPU_MS),
+            ("JSON, messages", "json_messages", JSON_CPU_MS),
+            ("stream of 20 chunks, messages", "stream_messages", STREAM_CPU_MS),
+            ("JSON, chat to messages", "json_to_anthropic", JSON_TRANSLATED_CPU_MS),
+            ("stream, chat to messages", "stream_to_anthropic", STREAM_TRANSLATED_CPU_MS),
+            ("JSON, messages to chat", "json_to_openai", JSON_TRANSLATED_CPU_MS),
+            ("stream, messages to chat", "stream_to_openai", STREAM_TRANSLATED_CPU_MS),
         )
     ]
 

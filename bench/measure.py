@@ -36,7 +36,8 @@ Processes = Callable[[], Sequence[psutil.Process]]
 class Scenario:
     """One load, and how the upstream behaves under it.
 
-    `behaviour` goes to the simulator as it is; `limit_seconds` bounds the load.
+    `behaviour` goes to the simulator as it is; `limit_seconds` bounds the load; `model` is asked
+    for instead of the target's, where the load depends on who serves it.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Scenario:
     ramp_seconds: float = 0.0
     limit_seconds: float = 60.0
     behaviour: Mapping[str, float] = field(default_factory=dict)
+    model: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,7 +187,8 @@ def _drive(target: Target, scenario: Scenario, sample: Callable[[], None]) -> Re
     """Run the driver in its own process; call `sample` every now and then until it ends."""
     limit = scenario.limit_seconds
     arguments = [
-        *(sys.executable, "-m", "bench.driver", "--url", target.url, "--model", target.model),
+        *(sys.executable, "-m", "bench.driver", "--url", target.url),
+        *("--model", scenario.model or target.model),
         *("--dialect", scenario.wanted.dialect, "--pieces", str(scenario.wanted.pieces)),
         *("--connections", str(scenario.connections), "--ramp", str(scenario.ramp_seconds)),
         *("--limit", str(limit)),

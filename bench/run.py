@@ -3,6 +3,7 @@
     python -m bench.run                 all of it, under five minutes
     python -m bench.run --quick         under a minute, rougher figures
     python -m bench.run --no-gateway    the simulator alone: what the instruments cost
+    python -m bench.run --only json_32,stream_32    these loads on the gateway
     python -m bench.run --peer NAME=URL,key=KEY,pid=PID,model=MODEL
                                         another gateway that runs already, the same loads; give it
                                         the simulator as upstream: `--simulator-port 9100`
@@ -93,8 +94,8 @@ def measure_simulator(session: Session) -> None:
     session.take(target, scenarios.hundred_streams(profile.seconds / 2 + 2))
 
 
-def measure_gateway(session: Session, torana: Path) -> None:
-    """Start PostgreSQL and the gateway, and put every load on it."""
+def measure_gateway(session: Session, torana: Path, only: Sequence[str] = ()) -> None:
+    """Start PostgreSQL and the gateway, and put every load on it, or those of `only`."""
     profile = session.profile
     with ExitStack() as stack:
         database = stack.enter_context(postgres.started(session.work))
@@ -124,18 +125,15 @@ def measure_gateway(session: Session, torana: Path) -> None:
             raise BenchError(f"no process with the title {gateway.WEB_TITLE!r} under `serve`")
         for scenario in scenarios.warm_up(min(profile.seconds, 2.0) / 2):
             measure(target, scenario, session.upstream_url)
-        translated = scenarios.translated(profile.seconds / 2)
-        if not gateway.speaks_anthropic(target.url, target.key):
-            print("  no /v1/messages: translation is not measured")
-            translated = []
         for scenario in (
             *scenarios.basic(profile.seconds),
-            *translated,
+            *scenarios.dialects(profile.seconds),
             scenarios.hundred_streams(profile.seconds / 2 + 2),
             scenarios.many_streams(profile.streams),
             scenarios.soak(profile.soak_requests, profile.soak_seconds),
         ):
-            session.take(target, scenario)
+            if not only or scenario.name in only:
+                session.take(target, scenario)
 
 
 def measure_peer(session: Session, description: str) -> None:
@@ -193,7 +191,7 @@ def execute(options: argparse.Namespace, work: Path) -> int:
         print(f"simulator at {url}; measuring", flush=True)
         measure_simulator(session)
         if options.gateway:
-            measure_gateway(session, options.torana)
+            measure_gateway(session, options.torana, options.only)
         else:
             session.take(simulator_target(session), scenarios.many_streams(profile.streams))
         for peer in options.peer:
@@ -205,6 +203,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.run", description="Measure Torana.")
     parser.add_argument("--quick", action="store_true", help="a minute instead of five")
     parser.add_argument("--no-gateway", dest="gateway", action="store_false")
+    parser.add_argument("--only", type=_names, default=(), metavar="NAME,NAME")
     parser.add_argument("--streams", type=int, help="streams that are open at once (1000)")
     parser.add_argument("--soak", type=int, help="requests before memory is read (50000)")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=URL[,key=..]")
@@ -217,6 +216,10 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="the command to measure (the one beside this Python)",
     )
     return parser.parse_args(arguments)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
 
 
 def _end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001

@@ -10,8 +10,9 @@ from bench.measure import Scenario
 CHUNKS = 20
 JSON = Wanted()
 STREAM = Wanted(stream=True, pieces=CHUNKS)
-JSON_TRANSLATED = Wanted(dialect="anthropic")
-STREAM_TRANSLATED = Wanted(dialect="anthropic", stream=True, pieces=CHUNKS)
+MESSAGE = Wanted(dialect="anthropic")
+MESSAGE_STREAM = Wanted(dialect="anthropic", stream=True, pieces=CHUNKS)
+CLAUDE = "claude-sonnet-4-6"
 # A stream of one second, and one of five: 20 pieces with pauses between them.
 SHORT_PACE = {"latency_ms": 50.0, "chunk_ms": 50.0}
 LONG_PACE = {"latency_ms": 250.0, "chunk_ms": 250.0}
@@ -73,23 +74,27 @@ def basic(seconds: float) -> list[Scenario]:
     ]
 
 
-def translated(seconds: float) -> list[Scenario]:
-    """Anthropic's dialect in, OpenAI's out; only a gateway can do that."""
+def dialects(seconds: float) -> list[Scenario]:
+    """Anthropic's dialect on both sides, and each dialect in with the other one out."""
+    ways = (
+        ("messages", "messages", MESSAGE, MESSAGE_STREAM, CLAUDE),
+        ("to_anthropic", "chat translated to messages", JSON, STREAM, CLAUDE),
+        ("to_openai", "messages translated to chat", MESSAGE, MESSAGE_STREAM, None),
+    )
     return [
         Scenario(
-            name="json_translated",
-            title="JSON chat, translated",
-            wanted=JSON_TRANSLATED,
+            name=f"{shape}_{name}",
+            title=f"{words}, {title}",
+            wanted=wanted,
             connections=32,
             seconds=seconds,
-        ),
-        Scenario(
-            name="stream_translated",
-            title=f"stream of {CHUNKS} chunks, translated",
-            wanted=STREAM_TRANSLATED,
-            connections=32,
-            seconds=seconds,
-        ),
+            model=model,
+        )
+        for name, title, json, stream, model in ways
+        for shape, words, wanted in (
+            ("json", "JSON", json),
+            ("stream", f"stream of {CHUNKS} chunks", stream),
+        )
     ]
 
 

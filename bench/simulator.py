@@ -4,9 +4,10 @@ Run `python -m bench.simulator --port 9100`; with `--port 0` the system chooses.
 prints one line, `{"url": "http://127.0.0.1:9100", "pid": 4711}`. SIGTERM and SIGINT end it.
 
 Routes: `POST /v1/chat/completions` (JSON, and SSE with `stream: true`, with a usage chunk when
-`stream_options.include_usage` asks for it), `POST /v1/messages` (JSON, and SSE with named events),
-`GET /v1/models`. Any model name is served. Headers are not looked at, keys neither; the journal
-notes `x-request-id` and `x-torana-attempt` of the request, in lower case.
+`stream_options.include_usage` asks for it), `POST /v1/messages` and `POST /v1/responses` (JSON, and
+SSE with named events), `POST /v1/embeddings` (numbers or base64), `GET /v1/models`. Any model name
+is served. Headers are not looked at, keys neither; the journal notes `x-request-id` and
+`x-torana-attempt` of the request, in lower case.
 
 Control: `GET /_account` tells what was served and what it would bill, `POST /_reset` empties those
 books, `POST /_behaviour` takes a JSON object with the names below in lower case and without `SIM_`
@@ -23,9 +24,10 @@ names of models to behaviours of their own, whole ones with a `journal` each.
 | SIM_BILL | --bill | fixed | `request`: tokens follow from the request, see below |
 | SIM_JOURNAL | --journal | 0 | 1 keeps each call's bill by the answer's id |
 
-`SIM_BILL=request` counts one input token for each four bytes of text in the messages and the
-system prompt, rounded up, and as many output tokens as the request allows with
-`max_completion_tokens` or `max_tokens`, else SIM_OUTPUT_TOKENS.
+`SIM_BILL=request` counts one input token for each four bytes of text in the prompt (messages and
+system prompt, or input and instructions), rounded up, and as many output tokens as the request
+allows with `max_completion_tokens`, `max_tokens` or `max_output_tokens`, else SIM_OUTPUT_TOKENS.
+Embeddings have no output.
 
 A call whose client hangs up is `cut`: its input is billed in full, of a stream's output the share
 that was written, of a JSON answer everything, for the work was done. A stream without pacing is

@@ -13,23 +13,16 @@ from typing import cast
 import msgspec
 
 from bench.sim.account import Account, Tally
-from bench.sim.answers import (
-    CREATED,
-    MODELS,
-    NUMBER_PLACEHOLDER,
-    Answers,
-    Ask,
-    Dialect,
-    Kind,
-    bill,
-    json_response,
-)
+from bench.sim.answers import NUMBER_PLACEHOLDER, SHAPES, Answers, json_response
 from bench.sim.behaviour import Behaviour
 from bench.sim.http import BadRequestError, Request, header, parse
+from bench.sim.kinds import CREATED, MODELS, Ask, Dialect, Kind, kind_of, problem
 
 ROUTES: dict[bytes, Dialect] = {
     b"/v1/chat/completions": "openai",
     b"/v1/messages": "anthropic",
+    b"/v1/responses": "responses",
+    b"/v1/embeddings": "embeddings",
 }
 MODEL_LIST = json_response(
     "200 OK",
@@ -97,8 +90,9 @@ class Call:
             output_tokens = output_tokens * self.sent // len(self.frames)
         self.account.close(self.tally, usage.input_tokens, output_tokens, cut=cut)
         if self.behaviour.journal:
-            prefix = "chatcmpl-" if self.kind.dialect == "openai" else "msg_"
+            prefix = SHAPES[self.kind.dialect].prefix
             self.account.journal[prefix + self.number.decode()] = {
+                "dialect": self.kind.dialect,
                 "model": self.kind.model,
                 "input_tokens": usage.input_tokens,
                 "output_tokens": output_tokens,
@@ -206,20 +200,16 @@ class Connection(asyncio.Protocol):
         try:
             ask = simulator.ask_decoder.decode(request.body)
             behaviour = behaviour.models.get(ask.model, behaviour)
-            usage = bill(ask, behaviour)
+            wrong = problem(dialect, ask)
+            kind = kind_of(dialect, ask, behaviour)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            self.transport.write(_refusal(dialect, str(error)))
+            wrong = str(error)
+        if wrong:
+            self.transport.write(_refusal(dialect, wrong))
             return
-        problem = _problem(dialect, ask)
-        if problem:
-            self.transport.write(_refusal(dialect, problem))
-            return
-        stream = bool(ask.stream)
-        include_usage = ask.stream_options is not None and bool(ask.stream_options.include_usage)
-        kind = Kind(dialect, ask.model, stream, include_usage, behaviour.chunks, usage)
         template = simulator.answers.template(kind)
         call = Call(simulator, kind, behaviour, request.head)
-        paced = stream and behaviour.chunk_ms > 0
+        paced = kind.stream and behaviour.chunk_ms > 0
         call.frames = template.frames if paced else (template.whole,)
         if not paced and behaviour.latency_ms == 0:
             self.transport.write(template.whole.replace(NUMBER_PLACEHOLDER, call.number))
@@ -248,15 +238,6 @@ class Connection(asyncio.Protocol):
             self.serve()
 
 
-def _problem(dialect: Dialect, ask: Ask) -> str:
-    """What the real provider would refuse this request for, or nothing."""
-    if dialect == "openai" and ask.stream_options is not None and not ask.stream:
-        return "stream_options is only allowed when stream is true"
-    if dialect == "anthropic" and ask.max_tokens is None:
-        return "max_tokens: Field required"
-    return ""
-
-
 def _control(simulator: Simulator, request: Request) -> bytes:
     """The routes for whoever runs the measurement; they are not part of any provider's API."""
     route = (request.method, request.path)
@@ -281,7 +262,7 @@ def _openai_error(status: str, message: str) -> bytes:
 
 def _refusal(dialect: Dialect, message: str) -> bytes:
     """A 400 in the shape of the route's dialect."""
-    if dialect == "openai":
+    if dialect != "anthropic":
         return _openai_error("400 Bad Request", message)
     error = {"type": "invalid_request_error", "message": message}
     body = {"type": "error", "error": error, "request_id": "req_simulator"}

@@ -13,11 +13,11 @@ import sys
 import threading
 
 import setproctitle
-from sqlalchemy import delete
+from sqlalchemy import delete, select, tuple_
 
 from torana.core.ids import new_id
 from torana.db import partitions
-from torana.db.models import IdempotentCall
+from torana.db.models import IdempotentCall, StoredResponse
 from torana.db.session import Database
 from torana.errors import ConfigurationError, ToranaError
 from torana.ledger.locking import database_now
@@ -36,6 +36,7 @@ _ORPHAN_SECONDS = 2.0
 _EXPIRY_SECONDS = 600.0
 _PARTITION_SECONDS = 3600.0
 _PATIENCE_SECONDS = 30.0
+_PAGE = 500
 
 
 class Cron:
@@ -84,10 +85,22 @@ class Cron:
         return made
 
     def forget_expired(self) -> None:
-        """Take away the stored answers whose day is over."""
+        """Take away the stored answers whose day is over, and responses whose life is."""
         with self._database.write() as session:
             now = database_now(session)
             session.execute(delete(IdempotentCall).where(IdempotentCall.expires_at <= now))
+        while self._forget_responses() == _PAGE:
+            pass
+
+    def _forget_responses(self) -> int:
+        """Take away a page of responses: on SQLite a long transaction would keep calls waiting."""
+        row = (StoredResponse.project_id, StoredResponse.id)
+        with self._database.write() as session:
+            expired = StoredResponse.expires_at <= database_now(session)
+            found = session.execute(select(*row).where(expired).limit(_PAGE)).all()
+            if found:
+                session.execute(delete(StoredResponse).where(tuple_(*row).in_(found), expired))
+        return len(found)
 
 
 def check(settings: Settings) -> None:

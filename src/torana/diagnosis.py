@@ -239,9 +239,12 @@ def _local_model(_settings: Settings) -> Iterator[Finding]:
 
 
 def _providers(settings: Settings) -> Iterator[Finding]:
-    if settings.openai_api_key is None:
-        yield Finding(
-            "providers", "ok", "openai is not configured", "Set OPENAI_API_KEY to use it."
-        )
-    else:
-        yield Finding("providers", "ok", f"openai at {settings.openai_base_url}")
+    for name, key, base_url in (
+        ("openai", settings.openai_api_key, settings.openai_base_url),
+        ("anthropic", settings.anthropic_api_key, settings.anthropic_base_url),
+    ):
+        if key is None:
+            hint = f"Set {name.upper()}_API_KEY to use it."
+            yield Finding("providers", "ok", f"{name} is not configured", hint)
+        else:
+            yield Finding("providers", "ok", f"{name} at {base_url}")

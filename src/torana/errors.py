@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from torana.core.rates import RateView
+from torana.core.usage import Usage
 
 
 class ToranaError(Exception):
@@ -123,6 +124,12 @@ class ModelNotFound(NotFound):
     code = "model_not_found"
 
 
+class ResponseNotFound(NotFound):
+    """No answer is kept under this id, or not for this caller."""
+
+    code = "response_not_found"
+
+
 class MethodNotAllowed(ToranaError):
     """The path exists, with other methods."""
 
@@ -173,6 +180,26 @@ class ValidationFailed(ToranaError):
     def __init__(self, message: str, *, problems: tuple[Mapping[str, str], ...] = ()) -> None:
         super().__init__(message)
         self.problems = problems
+
+
+class TranslationLoss(ToranaError):
+    """The model's provider speaks another dialect, which can't say all of the request.
+
+    Args:
+        names: of what would be lost.
+    """
+
+    status = 400
+    code = "translation_loss"
+    kind = "invalid_request_error"
+    should_retry = False
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        super().__init__(
+            f"This model's provider can't be told: {', '.join(names)}.",
+            hint="Leave it out, or do without 'x-torana-strict'; docs/translation.md lists losses.",
+        )
+        self.names = names
 
 
 # --- money and limits --------------------------------------------------------------------------
@@ -308,6 +335,7 @@ class UpstreamError(ToranaError):
     Attributes:
         billable: it may have done the work, so the call costs its usage or its bound.
         retryable: it surely did not do the work, or it asks to be asked again.
+        usage: what it says that the failed call has used, if it says so.
     """
 
     status = 502
@@ -315,6 +343,7 @@ class UpstreamError(ToranaError):
     log_level = logging.WARNING
     billable: ClassVar[bool] = False
     retryable: bool = False
+    usage: Usage | None = None
 
 
 class UpstreamUnreachable(UpstreamError):
@@ -351,6 +380,13 @@ class UpstreamAuth(UpstreamError):
 
     code = "upstream_auth"
     log_level = logging.ERROR
+    should_retry = False
+
+
+class ProviderGone(UpstreamError):
+    """What is asked for is kept by a provider that is not configured any more."""
+
+    code = "provider_gone"
     should_retry = False
 
 

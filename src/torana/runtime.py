@@ -6,15 +6,20 @@ Imported by a worker only, after gevent has patched it.
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from functools import partial
 
 from torana.admin.configuration import REFRESH_SECONDS, Configuration
 from torana.auth.api_keys import KeyRing
 from torana.core.ids import new_id
 from torana.db.session import Database
+from torana.inference.conversations import PURPOSE as CONVERSATIONS
+from torana.inference.conversations import Conversations
+from torana.inference.free_calls import FreeCalls
 from torana.inference.idempotency import PURPOSE, AnswerStore
 from torana.inference.retry import RetryPolicy
 from torana.inference.service import CallPolicy, InferenceService, Limits
+from torana.inference.stored_responses import StoredResponses
 from torana.ledger.accounts import open_from_templates
 from torana.ledger.open_lane import open_lane
 from torana.ledger.owners import BEAT_SECONDS, OwnerHeartbeat
@@ -70,17 +75,26 @@ def build(settings: Settings) -> ToranaApp:
             owner.leave()
         spool.close()
 
+    http = HttpClient()
+    timeouts = Timeouts(
+        connect=settings.connect_timeout,
+        first_byte=settings.first_byte_timeout,
+        idle=settings.idle_timeout,
+    )
+    responses = StoredResponses(
+        Conversations(
+            database,
+            SecretBox(settings.secret_keys, CONVERSATIONS),
+            timedelta(days=settings.responses_days),
+        )
+    )
     inference = InferenceService(
         upstreams=configuration.present,
         teller=teller,
-        http=HttpClient(),
+        http=http,
         metrics=metrics,
         limits=Limits(
-            timeouts=Timeouts(
-                connect=settings.connect_timeout,
-                first_byte=settings.first_byte_timeout,
-                idle=settings.idle_timeout,
-            ),
+            timeouts=timeouts,
             retry=RetryPolicy(attempts=settings.retry_attempts),
             total=settings.total_timeout,
             drain=settings.drain_seconds if settings.disconnect_policy == "drain" else 0.0,
@@ -90,6 +104,7 @@ def build(settings: Settings) -> ToranaApp:
             retry_uncertain=settings.retry_uncertain,
         ),
         answers=AnswerStore(database, SecretBox(settings.secret_keys, PURPOSE)),
+        responses=responses,
     )
     return create_app(
         Services(
@@ -98,6 +113,12 @@ def build(settings: Settings) -> ToranaApp:
             key_ring=KeyRing(database),
             catalog=lambda: configuration.present().catalog,
             inference=inference,
+            free_calls=FreeCalls(
+                upstreams=configuration.present,
+                http=http,
+                timeouts=timeouts,
+                responses=responses,
+            ),
             metrics=metrics,
             hangups=hangups,
             draining=draining,

@@ -118,6 +118,14 @@ class Settings(BaseSettings):
         description="Longest that an answer is read on after its caller hung up.",
     )
 
+    responses_days: int = Field(
+        30,
+        ge=0,
+        le=3650,
+        description="Days that a stored response (`/v1/responses`) is kept, encrypted; with 0 none "
+        "is, whatever a call asks for.",
+    )
+
     base_url: str | None = Field(
         None, description="Where `torana chat` finds the service; the host and port when unset."
     )
@@ -142,6 +150,16 @@ class Settings(BaseSettings):
         "https://api.openai.com/v1",
         validation_alias=AliasChoices("OPENAI_BASE_URL", "openai_base_url"),
         description="Where `openai` is.",
+    )
+    anthropic_api_key: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("ANTHROPIC_API_KEY", "anthropic_api_key"),
+        description="Makes the provider `anthropic` available.",
+    )
+    anthropic_base_url: str = Field(
+        "https://api.anthropic.com",
+        validation_alias=AliasChoices("ANTHROPIC_BASE_URL", "anthropic_base_url"),
+        description="Where `anthropic` is.",
     )
 
     @field_validator("secret_keys", "free_fields", mode="before")

@@ -22,7 +22,7 @@ from torana.ledger.jobs import Settled
 from torana.ledger.postgres_lane import PostgresLane
 from torana.ledger.writes import Writes
 from torana.outbound.client import Answer
-from torana.providers.openai import OpenAIProvider
+from torana.providers import Provider, Sending
 
 POINTS = (
     "before_admit",
@@ -139,19 +139,19 @@ def _lose_next_commit(connection: BoundedConnection) -> None:
 
 
 def _wrap_answers(points: Failpoints) -> None:
-    send = OpenAIProvider.send_chat
+    send = Provider.send
     succeed = OpenCall.succeed
 
-    def send_chat(self: OpenAIProvider, http: Any, body: bytes, **more: Any) -> Answer:
-        answer = send(self, http, body, **more)
-        found = _MODEL.search(body)
+    def send_and_reach(self: Provider, http: Any, sending: Sending) -> Answer:
+        answer = send(self, http, sending)
+        found = _MODEL.search(sending.body or b"")
         if found is not None:
             points.reach("answer_begins", found[1].decode())
         return answer
 
-    def answer_read(self: OpenCall, usage: Any, *, answer: bytes | None = None) -> int:
+    def answer_read(self: OpenCall, usage: Any, **more: Any) -> int:
         points.reach("answer_read", self.target.model)
-        return succeed(self, usage, answer=answer)
+        return succeed(self, usage, **more)
 
-    OpenAIProvider.send_chat = send_chat  # type: ignore[method-assign]
+    Provider.send = send_and_reach  # type: ignore[method-assign]
     OpenCall.succeed = answer_read  # type: ignore[method-assign]

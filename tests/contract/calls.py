@@ -6,8 +6,9 @@ import json
 import time
 from typing import Any
 
+from torana.dialects.openai_chat import OPENAI_CHAT
 from torana.outbound.client import Answer, Exchange, HttpClient, Timeouts
-from torana.providers import Provider
+from torana.providers import Provider, Sending
 
 PATIENT = Timeouts(connect=10, first_byte=10, idle=10)
 HASTY = Timeouts(connect=1, first_byte=0.3, idle=0.3)
@@ -51,11 +52,14 @@ def send(
     over: Exchange | None = None,
 ) -> Answer:
     """Send a chat completion to a provider."""
-    return provider.send_chat(
+    return provider.send(
         http,
-        body,
-        request_id="req_of_a_test",
-        attempt=attempt,
-        timeouts=timeouts,
-        exchange=over or exchange(),
+        Sending(
+            path=OPENAI_CHAT.path,
+            body=body,
+            request_id="req_of_a_test",
+            attempt=attempt,
+            timeouts=timeouts,
+            exchange=over or exchange(),
+        ),
     )

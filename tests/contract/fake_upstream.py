@@ -35,6 +35,7 @@ class Seen:
     headers: Mapping[str, str]
     body: bytes
     connection: int
+    method: str = "POST"
 
     def json(self) -> Any:
         """The body as JSON."""
@@ -200,6 +201,10 @@ class FakeUpstream:
         self._scripts[name] = script
         return name
 
+    def at(self, path: str, script: Script) -> None:
+        """What happens when a path is asked for without a body; `seen(path)` has the requests."""
+        self._scripts[path] = script
+
     def seen(self, model: str) -> list[Seen]:
         """The requests for a model so far."""
         return list(self._seen.get(model, ()))
@@ -216,7 +221,8 @@ class FakeUpstream:
     def play(self, turn: Turn) -> None:
         """Answer a call."""
         try:
-            model = str(turn.request.json()["model"])
+            request = turn.request
+            model = str(request.json()["model"]) if request.method == "POST" else request.path
         except (ValueError, LookupError, TypeError):
             turn.reply({"error": {"message": "not a request"}}, 400)
             return
@@ -259,9 +265,19 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def do_POST(self) -> None:
+        self._play()
+
+    def do_GET(self) -> None:
+        self._play()
+
+    def do_DELETE(self) -> None:
+        self._play()
+
+    def _play(self) -> None:
         length = int(self.headers.get("content-length") or 0)
         headers = {name.lower(): value for name, value in self.headers.items()}
-        seen = Seen(self.path, headers, self.rfile.read(length), self.number)
+        body = self.rfile.read(length)
+        seen = Seen(self.path, headers, body, self.number, self.command)
         turn = Turn(seen, self.connection)
         self.server.upstream.play(turn)
         if self.connection.fileno() < 0:

@@ -9,17 +9,13 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.contract.calls import LIMIT, chat_body, exchange, post
+from tests.contract.certificates import self_signed
 from tests.contract.fake_upstream import FakeUpstream, Gate, Script, Turn, answer_well
 from torana.errors import UpstreamError, UpstreamUnreachable
 from torana.outbound.client import Answer, Exchange, HttpClient
@@ -231,7 +227,7 @@ class SecureServer:
 def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureServer]:
     """A TLS server on loopback: `/hang` never answers."""
     folder = tmp_path_factory.mktemp("tls")
-    certificate = _self_signed(folder)
+    certificate = self_signed(folder)
     hung = threading.Event()
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -267,35 +263,6 @@ def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureServer]:
     yield SecureServer(f"https://127.0.0.1:{server.server_address[1]}", certificate, hung)
     server.shutdown()
     server.server_close()
-
-
-def _self_signed(folder: Path) -> Path:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    path = folder / "certificate.pem"
-    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    return path
 
 
 @pytest.fixture

@@ -22,8 +22,9 @@ from tests.contract.fake_upstream import (
     fail_with,
 )
 from torana.core.usage import Usage
-from torana.dialects import openai_chat, openai_errors
-from torana.dialects.openai_chat import StreamFold
+from torana.dialects import openai_errors
+from torana.dialects.openai_chat import OPENAI_CHAT
+from torana.dialects.openai_chat.streams import ChatFold
 from torana.dialects.sse import FrameSplitter, data_of
 from torana.errors import (
     UpstreamAuth,
@@ -56,8 +57,8 @@ def _build(kind: str, url: str, key: str | None = KEY) -> Provider:
     return build(ProviderConfig(name=f"a-{kind}", kind=kind, base_url=base_url, api_key=key))
 
 
-def _fold(answer: Answer, *, include_usage: bool = True) -> tuple[list[bytes], StreamFold]:
-    fold = StreamFold(include_usage=include_usage)
+def _fold(answer: Answer, *, include_usage: bool = True) -> tuple[list[bytes], ChatFold]:
+    fold = ChatFold(include_usage=include_usage)
     splitter = FrameSplitter()
     frames: list[bytes] = []
     for piece in answer.chunks():
@@ -70,7 +71,7 @@ def test_a_json_answer_is_a_chat_completion_with_usage(provider: Provider, http:
     answer = send(provider, http, chat_body(text="one two three"))
     assert answer.status == 200
     assert answer.headers["Content-Type"].startswith("application/json")
-    parsed = openai_chat.decode_answer(answer.read(LIMIT))
+    parsed = OPENAI_CHAT.decode_answer(answer.read(LIMIT))
     assert json.loads(parsed.body)["choices"][0]["message"]["content"] == "one two three"
     assert parsed.usage == Usage(input_tokens=3, output_tokens=3)
 
@@ -182,7 +183,7 @@ def test_a_cut_stream_is_a_cut_after_what_came(provider: Provider, http: HttpCli
 def test_garbage_for_json_is_garbage(provider: Provider, http: HttpClient):
     body = send(provider, http, chat_body("garbage=1")).read(LIMIT)
     with pytest.raises(UpstreamGarbage):
-        openai_chat.decode_answer(body)
+        OPENAI_CHAT.decode_answer(body)
 
 
 def test_garbage_in_a_stream_is_garbage(provider: Provider, http: HttpClient):
@@ -222,7 +223,7 @@ def test_no_representation_shows_the_key(provider: Provider):
 
 
 @pytest.mark.parametrize("kind", WITH_ADDRESS)
-def test_the_credential_is_sent_as_bearer_and_the_body_as_it_is(
+def test_the_credential_is_sent_as_the_provider_wants_it_and_the_body_as_it_is(
     http: HttpClient, upstream: FakeUpstream, kind: str
 ):
     model = upstream.model()
@@ -230,7 +231,11 @@ def test_the_credential_is_sent_as_bearer_and_the_body_as_it_is(
     send(_build(kind, f"{upstream.url}/"), http, body, attempt=4).close()
     (seen,) = upstream.seen(model)
     assert (seen.path, seen.body) == ("/v1/chat/completions", body)
-    assert seen.headers["authorization"] == f"Bearer {KEY}"
+    if kind == "anthropic":
+        assert (seen.headers["x-api-key"], seen.headers.get("authorization")) == (KEY, None)
+        assert seen.headers["anthropic-version"] == "2023-06-01"
+    else:
+        assert seen.headers["authorization"] == f"Bearer {KEY}"
     assert seen.headers["content-type"] == "application/json"
     assert seen.headers["accept-encoding"] == "identity"
     assert seen.headers["x-request-id"] == "req_of_a_test"
@@ -245,7 +250,7 @@ def test_a_server_without_credential_gets_none(
     model = upstream.model()
     send(_build(kind, upstream.url, key), http, chat_body(model)).close()
     (seen,) = upstream.seen(model)
-    assert "authorization" not in seen.headers
+    assert {"authorization", "x-api-key"}.isdisjoint(seen.headers)
 
 
 @pytest.mark.parametrize("kind", WITH_ADDRESS)

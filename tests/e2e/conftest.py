@@ -48,7 +48,7 @@ def provision(database: Database, environment: Mapping[str, str], *, dead_port: 
     add_provider(database, box, name="dead", base_url=base_url, api_key=PROVIDER_KEY)
     terms = make_terms({"input": format_usd(INPUT_RATE), "output": format_usd(OUTPUT_RATE)})
     with database.write() as session:
-        for provider in ("openai", "dead"):
+        for provider in ("openai", "anthropic", "dead"):
             set_price(
                 session,
                 provider=provider,
@@ -95,6 +95,8 @@ def settings(upstream: FakeUpstream) -> dict[str, str]:
         "TORANA_ECHO": "true",
         "OPENAI_API_KEY": PROVIDER_KEY,
         "OPENAI_BASE_URL": upstream.url,
+        "ANTHROPIC_API_KEY": PROVIDER_KEY,
+        "ANTHROPIC_BASE_URL": upstream.url,
         "TORANA_WORKERS": "2",
         # The most that is ever logged: even this must hold no secret.
         "TORANA_LOG_LEVEL": "DEBUG",

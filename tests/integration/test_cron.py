@@ -15,10 +15,11 @@ from sqlalchemy import select, text
 
 from tests.integration.ledger.books import Books, settlement
 from tests.support.server import TORANA, eventually
+from torana import cron as cron_module
 from torana.core.clock import utc_now
 from torana.core.ids import new_id
 from torana.cron import Cron, check
-from torana.db.models import IdempotentCall
+from torana.db.models import IdempotentCall, StoredResponse
 from torana.db.session import Database
 from torana.errors import ConfigurationError
 from torana.ledger.owners import seconds_since_beat
@@ -75,6 +76,32 @@ def test_answers_are_forgotten_after_their_day(database, cron):
     cron.forget_expired()
     with database.read() as session:
         assert list(session.scalars(select(IdempotentCall.id))) == ["new"]
+
+
+def test_responses_are_forgotten_after_their_life(database, cron, monkeypatch):
+    monkeypatch.setattr(cron_module, "_PAGE", 2)
+    now = utc_now()
+    with database.write() as session:
+        for number in range(5):
+            for name, age in (("old", -1), ("new", 3600)):
+                session.add(
+                    StoredResponse(
+                        project_id=f"prj_{number}",
+                        id=f"resp_{name}",
+                        organisation_id="org",
+                        key_id="key",
+                        call_id=new_id("req"),
+                        provider="fake",
+                        target_model="target",
+                        kept_by="torana",
+                        created_at=now - timedelta(days=1),
+                        expires_at=now + timedelta(seconds=age),
+                        content=b"sealed",
+                    )
+                )
+    cron.forget_expired()
+    with database.read() as session:
+        assert list(session.scalars(select(StoredResponse.id))) == ["resp_new"] * 5
 
 
 def test_partitions_are_made_for_the_months_to_come(database, cron):

@@ -106,6 +106,8 @@ def test_secret_keys_are_a_list_with_commas(monkeypatch):
         ("TORANA_RETRY_ATTEMPTS", "0"),
         ("TORANA_DISCONNECT_POLICY", "ignore"),
         ("TORANA_DRAIN_SECONDS", "-1"),
+        ("TORANA_RESPONSES_DAYS", "-1"),
+        ("TORANA_RESPONSES_DAYS", "4000"),
         ("TORANA_ECHO", "maybe"),
         ("TORANA_SECRET_KEYS", "short"),
         ("TORANA_SECRET_KEYS", f"{'a' * 32},short"),

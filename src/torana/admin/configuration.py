@@ -30,7 +30,11 @@ from torana.settings import Settings
 logger = logging.getLogger("torana.configuration")
 
 REFRESH_SECONDS = 1.0
-_OPENAI_MODELS = r"gpt-.*|chatgpt-.*|o[0-9].*|text-embedding-.*"
+_CLAIMS = {
+    "openai": r"gpt-.*|chatgpt-.*|o[0-9].*|text-embedding-.*",
+    "anthropic": r"claude-.*",
+}
+"""Bare model names that go to a built-in provider."""
 
 
 class Configuration:
@@ -146,6 +150,15 @@ def _builtin(settings: Settings) -> list[ProviderConfig]:
                 api_key=settings.openai_api_key.get_secret_value(),
             )
         )
+    if settings.anthropic_api_key is not None:
+        configs.append(
+            ProviderConfig(
+                name="anthropic",
+                kind="anthropic",
+                base_url=settings.anthropic_base_url,
+                api_key=settings.anthropic_api_key.get_secret_value(),
+            )
+        )
     if settings.local_model_url is not None:
         key = settings.local_model_key
         configs.append(
@@ -167,7 +180,7 @@ def _entry(config: ProviderConfig) -> ProviderEntry:
     return ProviderEntry(
         name=config.name,
         kind=config.kind,
-        claims=_OPENAI_MODELS if config.name == "openai" else None,
+        claims=_CLAIMS.get(config.name),
     )
 
 

@@ -22,7 +22,9 @@ from torana.secret_box import SecretBox
 LOCAL_MODEL = "smollm2-135m"
 LOCAL_CONTEXT = 2048
 ECHO_MODEL = "echo"
-RESERVED_NAMES = ("openai", "local", "echo")
+RESERVED_NAMES = ("openai", "anthropic", "local", "echo")
+KINDS = ("compatible", "openai", "anthropic")
+"""What may be added: whose API the provider speaks."""
 PURPOSE = "provider-keys"
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
@@ -40,12 +42,27 @@ class ProviderView(msgspec.Struct, frozen=True):
 
 
 def add_provider(
-    database: Database, box: SecretBox, *, name: str, base_url: str, api_key: str | None
+    database: Database,
+    box: SecretBox,
+    *,
+    name: str,
+    base_url: str,
+    api_key: str | None,
+    kind: str = "compatible",
 ) -> ProviderView:
-    """Add an OpenAI-compatible provider at any base URL; its models are `NAME/model`.
+    """Add a provider at any base URL; its models are `NAME/model`.
+
+    Args:
+        database: where.
+        box: encrypts its key.
+        name: by which callers address it.
+        base_url: up to and with the version.
+        api_key: its credential, if it wants one.
+        kind: one of `KINDS`: `openai` and `anthropic` have all of those APIs, `compatible` has
+            OpenAI's chat.
 
     Raises:
-        InvalidRequest: the name or the URL is not usable.
+        InvalidRequest: the name, the kind or the URL is not usable.
         Conflict: the name is taken.
     """
     if not _NAME.fullmatch(name):
@@ -54,6 +71,8 @@ def add_provider(
             "and begins with a letter.",
             param="name",
         )
+    if kind not in KINDS:
+        raise InvalidRequest(f"A provider is of one of the kinds {', '.join(KINDS)}.", param="kind")
     if not _is_base_url(base_url):
         raise InvalidRequest(
             "A base URL looks like https://host/v1, without credentials, query and fragment.",
@@ -66,7 +85,7 @@ def add_provider(
         row = Provider(
             id=new_id("prov"),
             name=name,
-            kind="compatible",
+            kind=kind,
             base_url=base_url.rstrip("/"),
             api_key_encrypted=box.seal(api_key) if api_key else None,
             enabled=True,

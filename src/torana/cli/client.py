@@ -8,7 +8,8 @@ from typing import Any
 
 import orjson
 
-from torana.dialects import openai_chat, openai_errors
+from torana.dialects import openai_errors
+from torana.dialects.openai_chat.streams import DONE
 from torana.dialects.sse import FrameSplitter, data_of
 from torana.errors import ConfigurationError, UpstreamError
 from torana.outbound.client import Answer, Exchange, HttpClient, Timeouts
@@ -110,7 +111,7 @@ def _words(answer: Answer) -> Iterator[str]:
     for chunk in answer.chunks():
         for frame in splitter.feed(chunk):
             data = data_of(frame)
-            if data is None or data == openai_chat.DONE:
+            if data is None or data == DONE:
                 continue
             value = orjson.loads(data)
             if "error" in value:

@@ -21,15 +21,22 @@ def providers() -> None:
 @providers.command()
 @click.argument("name")
 @click.option("--base-url", required=True, help="Up to and with the version: https://host/v1.")
+@click.option(
+    "--kind",
+    type=click.Choice(admin.KINDS),
+    default="compatible",
+    show_default=True,
+    help="Whose API it speaks: OpenAI's chat alone, or all of OpenAI's or Anthropic's.",
+)
 @click.option("--api-key-stdin", is_flag=True, help="Read its API key from standard input.")
 @json_option
-def add(*, name: str, base_url: str, api_key_stdin: bool, as_json: bool) -> None:
-    """Add an OpenAI-compatible server; its models are then called NAME/model."""
+def add(*, name: str, base_url: str, kind: str, api_key_stdin: bool, as_json: bool) -> None:
+    """Add a provider; its models are then called NAME/model."""
     settings = load_settings()
     key = sys.stdin.readline().strip() if api_key_stdin else None
     with open_database(settings) as database:
         view = admin.add_provider(
-            database, _box(settings), name=name, base_url=base_url, api_key=key
+            database, _box(settings), name=name, base_url=base_url, api_key=key, kind=kind
         )
     if as_json:
         print_json(view)

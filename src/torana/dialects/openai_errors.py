@@ -11,10 +11,8 @@ from typing import Any
 import msgspec
 
 from torana.core.rates import RateView
+from torana.dialects.wire import BAD_JSON
 from torana.errors import ToranaError
-
-BAD_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What the decoder raises for bytes that are not the JSON that is wanted."""
 
 
 def encode_error(error: ToranaError) -> dict[str, Any]:

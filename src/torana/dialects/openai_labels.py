@@ -1,11 +1,11 @@
-"""What a chat completion says of itself: for whom it is made, and the caller's labels."""
+"""What a request of OpenAI's says of itself: for whom it is made, and the caller's labels."""
 
 from __future__ import annotations
 
 import msgspec
 
-from torana.dialects.openai_chat import ChatRequest
-from torana.dialects.openai_errors import BAD_JSON
+from torana.dialects.base import Labels
+from torana.dialects.wire import BAD_JSON, WireRequest
 
 _MAX_LABEL = 200
 """Longer texts are cut: what a column holds, and long enough to tell one from another."""
@@ -13,18 +13,23 @@ _MAX_LABEL_NAME = 64
 _MAX_LABELS = 16
 
 
-def end_user_of(request: ChatRequest) -> str | None:
+def labels_of(request: WireRequest) -> Labels:
+    """For whom a request is made, and its labels."""
+    return Labels(end_user_of(request), metadata_of(request))
+
+
+def end_user_of(request: WireRequest) -> str | None:
     """The caller's own name for whom it calls for: `safety_identifier`, or the older `user`."""
     for name in ("safety_identifier", "user"):
         raw = request.fields.get(name)
         if raw is not None:
-            text = _text(raw)
+            text = short_text(raw)
             if text:
                 return text
     return None
 
 
-def metadata_of(request: ChatRequest) -> dict[str, str]:
+def metadata_of(request: WireRequest) -> dict[str, str]:
     """The caller's labels (`metadata`), as far as they are texts that a label can be."""
     raw = request.fields.get("metadata")
     if raw is None:
@@ -35,7 +40,7 @@ def metadata_of(request: ChatRequest) -> dict[str, str]:
         return {}
     labels = {}
     for name, value in found.items():
-        text = _text(value)
+        text = short_text(value)
         if text is not None and 0 < len(name) <= _MAX_LABEL_NAME and name.isprintable():
             labels[name] = text
         if len(labels) == _MAX_LABELS:
@@ -43,7 +48,7 @@ def metadata_of(request: ChatRequest) -> dict[str, str]:
     return labels
 
 
-def _text(raw: msgspec.Raw) -> str | None:
+def short_text(raw: msgspec.Raw) -> str | None:
     """A short printable text; what is longer is cut, what is no text is None."""
     try:
         text = msgspec.json.decode(raw, type=str)

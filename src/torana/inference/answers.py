@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Protocol
 from urllib.parse import quote
 
 import msgspec
 
+from torana.core.chat import ChatReply, Text, ToolCall
+from torana.core.clock import utc_now
 from torana.core.money import format_usd
-from torana.dialects import openai_chat, openai_errors
-from torana.dialects.openai_chat import StreamFold
+from torana.dialects import anthropic_errors, openai_errors
+from torana.dialects.base import ChatDialect, ReplyFrame, WireAnswer, WireFold, lost_of
+from torana.dialects.translated import TranslatedFold
 from torana.errors import UpstreamGarbage
 from torana.inference.chat_stream import ChatStream
-from torana.inference.idempotency import AnswerStore, StoredAnswer
+from torana.inference.idempotency import StoredAnswer
 from torana.inference.open_call import OpenCall
 from torana.inference.planning import Plan
+from torana.inference.schema_check import follows, unfenced
+from torana.inference.wires import Wire
+from torana.ledger.records import KeptResponse
 from torana.outbound.client import Answer
 from torana.providers import Provider
 
-_HEADER_SAFE = "/:,=@+.-_ "
+_HEADER_SAFE = "/:,=@+.-_ []"
 _ANSWER_LIMIT = 64 * 1024 * 1024
+DROPPED_HEADER = "x-torana-dropped"
+SCHEMA_HEADER = "x-torana-structured-output"
+_INVALID = "instructed; invalid"
 
 
 class Frames(Protocol):
@@ -60,32 +70,80 @@ class StoredFrames:
         """Nothing is open."""
 
 
+class Keeping(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be kept of an answer.
+
+    Attributes:
+        seal: encrypts an answer for the caller's Idempotency-Key; None when there is no such key.
+        response: turns the JSON of an answer into what lets the caller come back to it; None when
+            it is not wanted.
+        previous_id: of the answer that the call goes on from, where Torana keeps that.
+    """
+
+    seal: Callable[[StoredAnswer], bytes | None] | None = None
+    response: Callable[[bytes], KeptResponse | None] | None = None
+    previous_id: str | None = None
+
+
 def json_answer(
-    call: OpenCall, answer: Answer, plan: Plan, provider: Provider, store: AnswerStore
+    call: OpenCall, answer: Answer, plan: Plan, provider: Provider, keeping: Keeping
 ) -> JsonAnswer:
     """Read an answer to its end and post the call.
 
     Raises:
         UpstreamError: it broke, or is none; the call is not posted yet.
     """
+    headers = answer_headers(call, plan)
     try:
         data = answer.read(_ANSWER_LIMIT)
         call.first_byte()
-        parsed = openai_chat.decode_answer(data, model=_shown_model(plan, provider))
+        parsed, schema_header = _parsed(call, data, plan, provider, keeping)
     finally:
         answer.close()
-    headers = _headers(call, plan)
-    cost_nano = call.cost_of(parsed.usage)
-    headers["x-torana-cost-usd"] = format_usd(cost_nano)
+    headers |= schema_header | dropped_header(lost_of(*plan.wire.lost, *parsed.lost))
+    headers["x-torana-cost-usd"] = format_usd(call.cost_of(parsed.usage))
     sealed = None
-    if plan.ask.claim is not None:
-        sealed = store.seal(StoredAnswer(parsed.body, _kept(headers), streamed=False))
-    call.succeed(parsed.usage, answer=sealed)
+    if keeping.seal is not None:
+        sealed = keeping.seal(StoredAnswer(parsed.body, _kept(headers), streamed=False))
+    call.succeed(
+        parsed.usage,
+        answer=sealed,
+        response=_kept_response(keeping, parsed.kept),
+        lost=parsed.lost,
+    )
     return JsonAnswer(parsed.body, headers)
 
 
+def _parsed(
+    call: OpenCall, data: bytes, plan: Plan, provider: Provider, keeping: Keeping
+) -> tuple[WireAnswer, dict[str, str]]:
+    """The answer in the caller's dialect, and what became of a schema that was only asked for."""
+    wire = plan.wire
+    shown = _shown_model(plan, provider)
+    if wire.call is None:
+        parsed = wire.dialect.decode_answer(data, model=shown)
+        return wire.dialect.fit(wire.request, parsed), {}
+    caller, dialect = _chat_dialects(wire)
+    reply = dialect.read_reply(data)
+    schema_header = {}
+    if wire.schema is not None:
+        reply = unfenced(reply)
+        schema_header = {SCHEMA_HEADER: _verdict(reply, wire.schema)}
+    return caller.write_reply(reply, _frame(call, wire, keeping, shown)), schema_header
+
+
+def _verdict(reply: ChatReply, schema: dict[str, object]) -> str:
+    """Whether a reply follows a schema that its model was only asked to follow."""
+    if any(isinstance(part, ToolCall) for part in reply.parts):
+        return "instructed"  # The answer comes once the tools have run.
+    text = "".join(part.text for part in reply.parts if isinstance(part, Text))
+    return {True: "instructed; valid", False: _INVALID, None: "instructed; unchecked"}[
+        follows(text, schema)
+    ]
+
+
 def stream_answer(
-    call: OpenCall, answer: Answer, plan: Plan, provider: Provider, store: AnswerStore
+    call: OpenCall, answer: Answer, plan: Plan, provider: Provider, keeping: Keeping
 ) -> StreamAnswer:
     """Begin a stream.
 
@@ -95,19 +153,68 @@ def stream_answer(
     if not answer.headers.get("content-type", "").startswith("text/event-stream"):
         answer.close()
         raise UpstreamGarbage("The provider did not answer with a stream.")
-    fold = StreamFold(
-        include_usage=plan.request.include_usage,
-        model=_shown_model(plan, provider),
+    headers = answer_headers(call, plan) | dropped_header(plan.wire.lost)
+    if plan.wire.schema is not None:
+        headers[SCHEMA_HEADER] = "instructed"
+    seal = keeping.seal
+
+    def seal_frames(body: bytes) -> bytes | None:
+        return None if seal is None else seal(StoredAnswer(body, _kept(headers), streamed=True))
+
+    stream = ChatStream(
+        call,
+        answer,
+        _fold(call, plan, provider, keeping),
+        seal=None if seal is None else seal_frames,
+        keep=lambda kept: _kept_response(keeping, kept),
+    )
+    return StreamAnswer(stream, headers)
+
+
+def _fold(call: OpenCall, plan: Plan, provider: Provider, keeping: Keeping) -> WireFold:
+    wire = plan.wire
+    shown = _shown_model(plan, provider)
+    if wire.call is None:
+        return wire.dialect.fold(
+            wire.asked,
+            request_id=call.request_id,
+            model=shown,
+            keeps_text=plan.counts_output,
+        )
+    caller, dialect = _chat_dialects(wire)
+    return TranslatedFold(
+        dialect.reader(),
+        caller.writer(_frame(call, wire, keeping, shown)),
         keeps_text=plan.counts_output,
+        judge=None if wire.schema is None else partial(_broken_schema, wire.schema),
     )
-    headers = _headers(call, plan)
 
-    def seal(body: bytes) -> bytes | None:
-        return store.seal(StoredAnswer(body, _kept(headers), streamed=True))
 
-    return StreamAnswer(
-        ChatStream(call, answer, fold, seal=seal if plan.ask.claim is not None else None), headers
+def _broken_schema(schema: dict[str, object], reply: ChatReply) -> str | None:
+    """What a streamed reply lacks that does not follow the schema that its model was told."""
+    return "response_format" if _verdict(reply, schema) == _INVALID else None
+
+
+def _chat_dialects(wire: Wire) -> tuple[ChatDialect, ChatDialect]:
+    if not isinstance(wire.caller, ChatDialect) or not isinstance(wire.dialect, ChatDialect):
+        message = f"{wire.caller.route} can't be translated"
+        raise TypeError(message)
+    return wire.caller, wire.dialect
+
+
+def _frame(call: OpenCall, wire: Wire, keeping: Keeping, shown: str | None) -> ReplyFrame:
+    return ReplyFrame(
+        request=wire.asked,
+        request_id=call.request_id,
+        model=shown,
+        created=int(utc_now().timestamp()),
+        previous_id=keeping.previous_id,
+        stored=keeping.response is not None,
     )
+
+
+def _kept_response(keeping: Keeping, kept: bytes | None) -> KeptResponse | None:
+    return None if kept is None or keeping.response is None else keeping.response(kept)
 
 
 def _kept(headers: dict[str, str]) -> dict[str, str]:
@@ -116,17 +223,26 @@ def _kept(headers: dict[str, str]) -> dict[str, str]:
 
 
 def _shown_model(plan: Plan, provider: Provider) -> str | None:
-    return plan.request.model if provider.config.rewrites_model else None
+    return plan.wire.asked.model if provider.config.rewrites_model else None
 
 
-def _headers(call: OpenCall, plan: Plan) -> dict[str, str]:
-    # A header is ASCII; a model's name may be anything.
+def dropped_header(lost: tuple[str, ...]) -> dict[str, str]:
+    """What tells the caller that something of its call could not be said."""
+    # A header is ASCII; a field's name may be anything.
+    return {DROPPED_HEADER: quote(", ".join(lost), safe=_HEADER_SAFE)} if lost else {}
+
+
+def answer_headers(call: OpenCall, plan: Plan) -> dict[str, str]:
+    """Who answers, what is left of the rate limits, and what a budget has cut."""
     model = quote(call.target.model, safe=_HEADER_SAFE)
     headers = {"x-torana-provider": call.target.provider, "x-torana-model": model}
     receipt = call.receipt
     if receipt.rates is not None:
-        headers |= openai_errors.rate_headers(receipt.rates)
-    asked = plan.request.max_output
+        if plan.wire.caller.family == "anthropic":
+            headers |= anthropic_errors.rate_headers(receipt.rates, utc_now())
+        else:
+            headers |= openai_errors.rate_headers(receipt.rates)
+    asked = plan.wire.asked.max_output
     if receipt.output is not None and (asked is None or receipt.output < asked):
         headers["x-torana-max-output-tokens"] = str(receipt.output)
     return headers

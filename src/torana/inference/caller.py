@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -47,6 +47,8 @@ class CallContext(msgspec.Struct, frozen=True, kw_only=True):
         tries_before: how often the caller's SDK has tried this already.
         idempotency_key: the caller's name for this one call, if it sent one.
         tags: the caller's labels beside those of the body.
+        strict: what can't be said in the provider's dialect is an error.
+        forwarded: headers that mean something to a provider of the caller's own dialect.
     """
 
     request_id: str
@@ -56,3 +58,5 @@ class CallContext(msgspec.Struct, frozen=True, kw_only=True):
     tries_before: int = 0
     idempotency_key: str | None = None
     tags: dict[str, str] = {}
+    strict: bool = False
+    forwarded: Mapping[str, str] = {}

@@ -11,18 +11,30 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 
-from torana.dialects import openai_chat
-from torana.dialects.openai_chat import StreamFold
+from torana.core.usage import Usage
+from torana.dialects.base import WireFold
 from torana.dialects.sse import FrameSplitter, FrameTooLargeError, data_of
-from torana.errors import CallerGone, InternalError, ToranaError, UpstreamCut, UpstreamGarbage
+from torana.errors import (
+    CallerGone,
+    InternalError,
+    ToranaError,
+    UpstreamCut,
+    UpstreamError,
+    UpstreamGarbage,
+)
 from torana.inference.idempotency import MOST_BYTES
 from torana.inference.open_call import OpenCall
+from torana.ledger.records import KeptResponse
 from torana.outbound.client import Answer
 
 logger = logging.getLogger("torana.call")
 
 _RELEASE_SECONDS = 0.5
-"""How long a provider gets to close its answer after `[DONE]`, so that the connection is reused."""
+"""How long a provider gets to close its answer after its last frame, so that the connection is
+reused."""
+PING_SECONDS = 15.0
+"""After so long a silence of the provider the caller is told that its connection lives; proxies and
+some clients give up a connection that says nothing for a minute."""
 
 
 class ChatStream:
@@ -33,23 +45,30 @@ class ChatStream:
         answer: the provider's answer, status and headers read.
         fold: looks at the frames as they pass.
         seal: encrypts all frames, when they are to be kept for the caller's Idempotency-Key.
+        keep: what lets the caller come back to the answer, from what the fold has kept of it.
+        ping_seconds: how long the provider may be silent before the caller gets a sign of life.
     """
 
     def __init__(
         self,
         call: OpenCall,
         answer: Answer,
-        fold: StreamFold,
+        fold: WireFold,
         *,
         seal: Callable[[bytes], bytes | None] | None = None,
+        keep: Callable[[bytes | None], KeptResponse | None] | None = None,
+        ping_seconds: float = PING_SECONDS,
     ) -> None:
         self._call = call
+        self._ping_seconds = ping_seconds
+        self._spoke_at = time.monotonic()
         self._seal = seal
+        self._keep = keep
         self._kept: list[bytes] = []
         self._kept_size = 0
         self._answer = answer
         self._fold = fold
-        self._chunks = answer.chunks()
+        self._chunks = answer.chunks(silence=ping_seconds)
         self._splitter = FrameSplitter()
         self._ending = False
 
@@ -66,8 +85,7 @@ class ChatStream:
             raise StopIteration
         try:
             ready = b"" if self._ending else self._next_frames()
-            if not ready:
-                self._succeed()
+            last = b"" if ready else self._succeed()
         except ToranaError as error:
             return self._fail(error)
         except Exception:
@@ -77,8 +95,9 @@ class ChatStream:
             if not self._call.settled:
                 self._drain()
             # A caller that has only closed its sending side still reads: no finish is faked.
-            return openai_chat.encode_error_event(CallerGone("The caller hung up."))
-        return ready or openai_chat.encode_done()
+            return self._fold.error(CallerGone("The caller hung up."))
+        self._spoke_at = time.monotonic()
+        return ready or last
 
     def close(self) -> None:
         """The server is done with this answer, to its end or because the caller went away."""
@@ -94,13 +113,16 @@ class ChatStream:
     def _next_frames(self) -> bytes:
         """What the next chunks of the provider hold for the caller; empty at the end."""
         for chunk in self._chunks:
+            if not chunk:
+                return self._fold.ping()
             self._call.first_byte()
             ready = self._pass_on(self._frames_in(chunk))
             if self._fold.done:
                 self._ending = True
                 return ready
-            if ready:
-                return ready
+            if ready or time.monotonic() - self._spoke_at >= self._ping_seconds:
+                # What the provider says may be nothing in the caller's dialect.
+                return ready or self._fold.ping()
         self._ending = True
         ready = self._pass_on(self._splitter.finish())
         if not self._fold.finished or self._splitter.rest.strip():
@@ -133,10 +155,8 @@ class ChatStream:
         cause = self._call.cause_of(error)
         self._answer.close()
         if not self._call.settled:
-            self._call.fail(
-                cause, usage=self._fold.usage, billable=True, visible=self._fold.visible
-            )
-        return openai_chat.encode_error_event(cause)
+            self._post_failure(cause, self._usage_told(error))
+        return self._fold.error(cause)
 
     def _drain(self) -> None:
         """The caller has gone: read on to the usage, as far as policy and provider allow.
@@ -153,18 +173,34 @@ class ChatStream:
                 cause = cause if stopped is error else stopped
             else:
                 logger.exception("call.broken", extra={"request_id": self._call.request_id})
-            self._call.fail(
-                cause, usage=self._fold.usage, billable=True, visible=self._fold.visible
-            )
+            self._post_failure(cause, self._usage_told(error))
         else:
             self._succeed()
 
-    def _succeed(self) -> None:
-        """Post the call, with its answer if that is to be kept."""
+    def _usage_told(self, error: Exception) -> Usage | None:
+        """What an answer that failed has used, if its provider has told all of it.
+
+        Of an answer that did not come to its end a part may be known: Anthropic tells the prompt's
+        at the start, with a token of output that stands for nothing.
+        """
+        if isinstance(error, UpstreamError) and error.usage is not None:
+            return error.usage
+        return self._fold.usage if self._fold.finished else None
+
+    def _post_failure(self, error: ToranaError, usage: Usage | None) -> None:
+        fold = self._fold
+        self._call.fail(error, usage=usage, billable=True, visible=fold.visible, lost=fold.lost)
+
+    def _succeed(self) -> bytes:
+        """Post the call, with its answer if that is to be kept; the caller's last bytes."""
+        fold = self._fold
+        last = fold.end()
         sealed = None
         if self._seal is not None and self._kept_size <= MOST_BYTES:
-            sealed = self._seal(b"".join([*self._kept, openai_chat.encode_done()]))
-        self._call.succeed(self._fold.usage, answer=sealed)
+            sealed = self._seal(b"".join([*self._kept, last]))
+        response = self._keep(fold.kept) if self._keep is not None else None
+        self._call.succeed(fold.usage, answer=sealed, response=response, lost=fold.lost)
+        return last
 
     def _release(self) -> None:
         """Read the provider's closing bytes, so that its connection can be used again."""

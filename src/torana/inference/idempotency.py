@@ -14,7 +14,9 @@ import msgspec
 from torana.db.models import IdempotentCall
 from torana.db.session import Database
 from torana.errors import IdempotencyInFlight
+from torana.inference.conversations import LARGE_BYTES
 from torana.ledger.records import Claim
+from torana.offload import offload
 from torana.secret_box import SecretBox
 
 PURPOSE = "idempotent-answers"
@@ -49,7 +51,10 @@ class AnswerStore:
         """What is stored of an answer; None when it is too large to be kept."""
         if len(answer.body) > MOST_BYTES:
             return None
-        return self._box.seal_bytes(msgspec.msgpack.encode(answer))
+        packed = msgspec.msgpack.encode(answer)
+        if len(packed) > LARGE_BYTES:
+            return offload(self._box.seal_bytes, packed)
+        return self._box.seal_bytes(packed)
 
     def open(self, claim: Claim) -> StoredAnswer:
         """The answer that a key stands for.

@@ -11,7 +11,7 @@ from torana.core.money import Price, cost
 from torana.core.usage import NO_USAGE, Counted, Usage
 from torana.errors import CallerGone, ToranaError
 from torana.inference.caller import CallContext
-from torana.ledger.records import Receipt, Settlement, Status
+from torana.ledger.records import KeptResponse, Receipt, Settlement, Status
 from torana.ledger.teller import Teller
 from torana.obs.metrics import CallFigures, Metrics
 from torana.outbound.client import Exchange
@@ -145,12 +145,21 @@ class OpenCall:
         """What really ended the call, when `error` may only be the cut that `stop` made."""
         return self._stopped_by if self._stopped_by is not None else error
 
-    def succeed(self, usage: Usage | None, *, answer: bytes | None = None) -> int:
+    def succeed(
+        self,
+        usage: Usage | None,
+        *,
+        answer: bytes | None = None,
+        response: KeptResponse | None = None,
+        lost: tuple[str, ...] = (),
+    ) -> int:
         """Post an answer that came to its end; without a usage it costs its bound.
 
         Args:
             usage: what the provider reported.
             answer: what to keep for the caller's Idempotency-Key, sealed.
+            response: what lets the caller come back to it.
+            lost: what of the answer could not be said in the caller's dialect.
 
         Returns:
             The cost in nano-dollars.
@@ -163,6 +172,8 @@ class OpenCall:
             http_status=200,
             error_code=CallerGone.code if gone else None,
             answer=answer,
+            response=response,
+            lost=lost,
         )
 
     def fail(
@@ -172,6 +183,7 @@ class OpenCall:
         usage: Usage | None,
         billable: bool,
         visible: str | None = None,
+        lost: tuple[str, ...] = (),
     ) -> int:
         """Post a call that has failed.
 
@@ -181,6 +193,7 @@ class OpenCall:
             billable: it may have been processed, so it costs its usage, its visible text where
                 that can be counted, or its bound.
             visible: the text that came before the end.
+            lost: see `succeed`.
 
         Returns:
             The cost in nano-dollars.
@@ -193,6 +206,7 @@ class OpenCall:
             http_status=CallerGone.status if gone else error.status,
             error_code=error.code,
             visible=visible,
+            lost=lost,
         )
 
     def _caller_gone(self, seconds: float) -> None:
@@ -209,6 +223,8 @@ class OpenCall:
         error_code: str | None,
         visible: str | None = None,
         answer: bytes | None = None,
+        response: KeptResponse | None = None,
+        lost: tuple[str, ...] = (),
     ) -> int:
         if self.settled:
             message = "a call was settled twice"
@@ -223,6 +239,8 @@ class OpenCall:
             last = self.attempts[-1]
             earlier = self._earlier_cost() - int(last.get("cost_nano", 0))
             last["cost_nano"] = own
+            if lost:
+                last["dropped"] = list(lost)
             if earlier and counted is Counted.PROVIDER:
                 counted = Counted.BOUND  # A part of the sum is one.
         else:
@@ -245,6 +263,7 @@ class OpenCall:
             provider_request_id=self.provider_request_id,
             attempts=self.attempts,
             answer=answer,
+            response=response,
         )
         try:
             self._teller.post(self._receipt, settlement)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from torana.core.usage import Usage
-from torana.dialects import openai_labels
-from torana.dialects.openai_chat import ChatRequest
-from torana.dialects.openai_chat_costs import ChatCosts, prompt_texts, read_costs
+from torana.dialects.costs import CallCosts
 from torana.inference.caller import CallContext
-from torana.ledger.bounds import Bound, chat_bound
+from torana.inference.wires import Wire
+from torana.ledger.bounds import Bound, call_bound
 from torana.ledger.records import Ask, CallRecord, Claim
 from torana.routing.catalog import Target
 from torana.tokenizer import chat_input_tokens, known, visible_output_tokens
@@ -18,31 +17,32 @@ from torana.tokenizer import chat_input_tokens, known, visible_output_tokens
 class Plan:
     """A call that is about to be admitted.
 
+    What it may cost is read from the request as it goes to the provider, never from another form.
+
     Args:
-        request: as the caller sent it.
+        wire: the request, as it came and as it goes.
         target: who shall answer it.
         context: of the request.
-        route: where it was sent.
         free_fields: what an administrator has declared to cost nothing.
         claim: of the caller's Idempotency-Key.
     """
 
     def __init__(
         self,
-        request: ChatRequest,
+        wire: Wire,
         target: Target,
         context: CallContext,
         *,
-        route: str,
         free_fields: frozenset[str],
         claim: Claim | None,
     ) -> None:
-        self.request = request
+        self.wire = wire
         self.target = target
         self._free_fields = free_fields
         self._claim = claim
-        self._costs: ChatCosts = read_costs(request)
+        self._costs: CallCosts = wire.dialect.read_costs(wire.request)
         principal, price = context.principal, target.price
+        labels = wire.caller.labels(wire.asked)
         self.record = CallRecord(
             call_id=context.request_id,
             organisation_id=principal.organisation_id,
@@ -50,15 +50,15 @@ class Plan:
             user_id=principal.user_id,
             key_id=principal.key_id,
             account_ids=principal.account_ids,
-            route=route,
-            model=request.model,
+            route=wire.caller.route,
+            model=wire.asked.model,
             provider=target.provider,
             target_model=target.model,
             price_id=price.id if price is not None else None,
-            end_user=openai_labels.end_user_of(request),
-            tags=openai_labels.metadata_of(request) | context.tags,
+            end_user=labels.end_user,
+            tags=labels.tags | context.tags,
         )
-        self.ask = self._ask(chat_bound(self._costs, (target,)))
+        self.ask = self._ask(call_bound(self._costs, (target,)))
 
     def tightened(self) -> Ask | None:
         """The same with the prompt's tokens counted instead of its bytes, where that is less.
@@ -68,7 +68,7 @@ class Plan:
         tokens = self.input_tokens()
         if tokens is None:
             return None
-        bound = chat_bound(self._costs, (self.target,), input_tokens=tokens)
+        bound = call_bound(self._costs, (self.target,), input_tokens=tokens)
         return self._ask(bound) if bound.nano() < self.ask.bound.nano() else None
 
     def input_tokens(self) -> int | None:
@@ -76,20 +76,22 @@ class Plan:
         vocabulary = self.target.facts.tokenizer
         if vocabulary is None or not known(vocabulary):
             return None
-        return chat_input_tokens(prompt_texts(self.request, self._costs), vocabulary)
+        texts = self.wire.dialect.prompt_texts(self.wire.request, self._costs)
+        return chat_input_tokens(texts, vocabulary)
 
     @property
     def counts_output(self) -> bool:
         """Whether an answer that is cut can be counted by its visible text.
 
         It can't where the vocabulary is not public, where the model may bill what it does not show,
-        and where the prompt is more than text.
+        and where the prompt is more than what the request shows.
         """
         facts, costs = self.target.facts, self._costs
         return (
             known(facts.tokenizer)
             and not facts.hides_output
-            and not (costs.images or costs.files or costs.audio_in or costs.audio_out)
+            and not costs.has_media
+            and not costs.unseen_prompt
         )
 
     def usage_of(self, text: str) -> Usage | None:

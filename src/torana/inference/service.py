@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from torana.dialects import openai_chat
-from torana.dialects.openai_chat import ChatRequest
+from torana.dialects.base import Dialect
+from torana.dialects.openai_responses import OPENAI_RESPONSES
 from torana.errors import (
     BudgetExceeded,
     BudgetReserved,
@@ -20,6 +20,7 @@ from torana.errors import (
 )
 from torana.inference.answers import (
     JsonAnswer,
+    Keeping,
     StoredFrames,
     StreamAnswer,
     json_answer,
@@ -30,19 +31,19 @@ from torana.inference.idempotency import AnswerStore, claim_of
 from torana.inference.open_call import OpenCall
 from torana.inference.planning import Plan
 from torana.inference.retry import RetryPolicy
+from torana.inference.stored_responses import Begun, StoredResponses, check_provider
+from torana.inference.wires import wire_of
 from torana.ledger.items import Replayed
 from torana.ledger.records import Receipt
 from torana.ledger.teller import Teller
 from torana.obs.metrics import Metrics
 from torana.outbound.client import Answer, Exchange, HttpClient, Timeouts
-from torana.providers import Provider
+from torana.providers import Provider, Sending
 from torana.providers.base import provider_request_id
 from torana.providers.upstreams import Upstreams
-from torana.routing.catalog import Catalog
+from torana.routing.catalog import Target
 
 logger = logging.getLogger("torana.call")
-
-CHAT_ROUTE = "openai.chat.completions"
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +83,7 @@ class InferenceService:
         limits: of time.
         policy: of the administrator.
         answers: of callers' Idempotency-Keys.
+        responses: that callers come back to.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class InferenceService:
         limits: Limits,
         policy: CallPolicy,
         answers: AnswerStore,
+        responses: StoredResponses,
     ) -> None:
         self._upstreams = upstreams
         self._teller = teller
@@ -102,6 +105,7 @@ class InferenceService:
         self._limits = limits
         self._policy = policy
         self._answers = answers
+        self._responses = responses
         self._lock = threading.Lock()
         self._open: set[OpenCall] = set()
 
@@ -117,16 +121,26 @@ class InferenceService:
         for call in calls:
             call.stop(reason)
 
-    def chat(self, body: bytes, context: CallContext) -> JsonAnswer | StreamAnswer:
-        """Answer a chat completion.
+    def answer(
+        self, dialect: Dialect, body: bytes, context: CallContext
+    ) -> JsonAnswer | StreamAnswer:
+        """Answer a call.
+
+        Args:
+            dialect: the caller's.
+            body: in it.
+            context: of the request.
 
         Raises:
             ToranaError: it was refused or has failed; what was admitted is posted.
         """
-        request = openai_chat.decode_request(body)
+        begun = self._begin(dialect, body, context)
         upstreams = self._upstreams()
-        plan = self._plan(upstreams.catalog, request, body, context)
-        provider = upstreams.providers[plan.target.provider]
+        target = upstreams.catalog.targets(begun.request.model)[0]
+        check_provider(begun, target)
+        provider = upstreams.providers[target.provider]
+        plan = self._plan(dialect, begun, body, target, provider, context)
+        keeping = self._keeping(plan, begun)
         receipt = self._admit(plan)
         if isinstance(receipt, Replayed):
             return self._replay(plan, receipt)
@@ -134,12 +148,13 @@ class InferenceService:
         try:
             call.watch_caller()
             answer = self._send(call, provider, plan)
-            finish = stream_answer if request.stream else json_answer
-            return finish(call, answer, plan, provider, self._answers)
+            finish = stream_answer if begun.request.stream else json_answer
+            return finish(call, answer, plan, provider, keeping)
         except UpstreamError as error:
             cause = call.cause_of(error)
             if not call.settled:
-                call.fail(cause, usage=None, billable=error.billable)
+                billable = error.billable or error.usage is not None
+                call.fail(cause, usage=error.usage, billable=billable)
             if cause is error:
                 raise
             raise cause from error
@@ -150,20 +165,44 @@ class InferenceService:
                 call.fail(broken, usage=None, billable=call.exchange.sent)
             raise
 
+    def _begin(self, dialect: Dialect, body: bytes, context: CallContext) -> Begun:
+        request = dialect.decode_request(body)
+        if dialect is OPENAI_RESPONSES:
+            return self._responses.begin(request, context)
+        return Begun(request=request)
+
     def _plan(
-        self, catalog: Catalog, request: ChatRequest, body: bytes, context: CallContext
+        self,
+        dialect: Dialect,
+        begun: Begun,
+        body: bytes,
+        target: Target,
+        provider: Provider,
+        context: CallContext,
     ) -> Plan:
+        wire = wire_of(
+            dialect,
+            begun.request,
+            speaks=provider.speaks,
+            target=target,
+            takes_thinking=provider.takes_thinking,
+            continued=begun.continued,
+            strict=context.strict,
+        )
         claim = None
         if context.idempotency_key is not None:
             key_id = context.principal.key_id
-            claim = claim_of(key_id, context.idempotency_key, CHAT_ROUTE, body)
-        return Plan(
-            request,
-            catalog.targets(request.model)[0],
-            context,
-            route=CHAT_ROUTE,
-            free_fields=self._policy.free_fields,
-            claim=claim,
+            claim = claim_of(key_id, context.idempotency_key, dialect.route, body)
+        return Plan(wire, target, context, free_fields=self._policy.free_fields, claim=claim)
+
+    def _keeping(self, plan: Plan, begun: Begun) -> Keeping:
+        response = None
+        if plan.wire.caller is OPENAI_RESPONSES:
+            response = self._responses.keeper(begun, plan.wire)
+        return Keeping(
+            seal=self._answers.seal if plan.ask.claim is not None else None,
+            response=response,
+            previous_id=begun.previous_id,
         )
 
     def _admit(self, plan: Plan) -> Receipt | Replayed:
@@ -197,7 +236,7 @@ class InferenceService:
             context=context,
             receipt=receipt,
             target=plan.target,
-            streamed=plan.request.stream,
+            streamed=plan.wire.asked.stream,
             exchange=Exchange(time.monotonic() + self._limits.total),
             teller=self._teller,
             metrics=self._metrics,
@@ -216,8 +255,8 @@ class InferenceService:
 
     def _send(self, call: OpenCall, provider: Provider, plan: Plan) -> Answer:
         """The one retry loop."""
-        body = openai_chat.encode_upstream(
-            plan.request,
+        body = plan.wire.dialect.encode_upstream(
+            plan.wire.request,
             model=call.target.model,
             max_output=call.receipt.output,
             max_output_field=provider.max_output_field,
@@ -229,13 +268,17 @@ class InferenceService:
             began = time.monotonic()
             attempt = call.begin_attempt()
             try:
-                answer = provider.send_chat(
+                answer = provider.send(
                     self._http,
-                    body,
-                    request_id=call.context.request_id,
-                    attempt=call.context.tries_before + tries,
-                    timeouts=self._limits.timeouts,
-                    exchange=exchange,
+                    Sending(
+                        path=plan.wire.dialect.path,
+                        body=body,
+                        request_id=call.context.request_id,
+                        attempt=call.context.tries_before + tries,
+                        timeouts=self._limits.timeouts,
+                        exchange=exchange,
+                        forwarded=call.context.forwarded if plan.wire.call is None else {},
+                    ),
                 )
             except UpstreamError as error:
                 cost_nano = call.attempt_bound_nano if error.billable else 0

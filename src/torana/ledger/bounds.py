@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from torana.core.money import UNITS, PriceTerms, Rates
-from torana.dialects.openai_chat_costs import ChatCosts
+from torana.dialects.costs import CallCosts
 from torana.routing.catalog import Target
 
 UNKNOWN_MAX_OUTPUT = 131_072
@@ -51,22 +51,18 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True):
         return -(-(self.fixed + self.per_output * allowed) // UNITS)
 
 
-# --- chat --------------------------------------------------------------------------------------
+# --- calls -------------------------------------------------------------------------------------
 
 CALL_TOKENS = 128
 """What a provider's own template may put before a prompt: marks, a date, a default instruction."""
 TOOLS_TOKENS = 1_024
 """What it may put there to explain to the model how tools are called."""
-IMAGE = "messages[].content[].type=image_url"
-FILE = "messages[].content[].type=file"
-AUDIO_IN = "messages[].content[].type=input_audio"
-AUDIO_OUT = "modalities=audio"
 
 
-def chat_bound(
-    costs: ChatCosts, targets: Sequence[Target], *, input_tokens: int | None = None
+def call_bound(
+    costs: CallCosts, targets: Sequence[Target], *, input_tokens: int | None = None
 ) -> Bound:
-    """The bound of a chat completion.
+    """The bound of a call.
 
     A limit of the caller's counts as it is, even above what the model can write: whether a provider
     refuses it, clamps it or obeys is the provider's affair. Parts of the bound are taken from
@@ -84,7 +80,7 @@ def chat_bound(
     unruled = costs.unruled
     for target in targets:
         image_tokens = max(image_tokens, target.facts.image_tokens or 0)
-        assumed, own = (costs.max_output, True) if costs.max_output else _most_output(target)
+        assumed, own = _assumed_output(costs, target)
         output = max(output, assumed)
         capped = capped or not own
         if target.price is None:
@@ -94,7 +90,7 @@ def chat_bound(
         for rates in _reachable(terms, tokens):
             fixed = max(fixed, _fixed(costs, rates, tokens))
             per_output = max(per_output, _output_rate(costs, rates) * costs.choices)
-        if costs.images or costs.files or costs.audio_in or costs.audio_out:
+        if costs.has_media or costs.unseen_prompt:
             names = _unpriced(costs, target, terms)
             unruled += tuple(name for name in names if name not in unruled)
     return Bound(
@@ -109,6 +105,13 @@ def chat_bound(
     )
 
 
+def _assumed_output(costs: CallCosts, target: Target) -> tuple[int, bool]:
+    """The tokens of an answer that are assumed, and whether it surely ends there."""
+    if costs.no_output:
+        return 0, True
+    return (costs.max_output, True) if costs.max_output else _most_output(target)
+
+
 def _most_output(target: Target) -> tuple[int, bool]:
     """The most tokens of an answer without a limit, and whether the model stops there by itself."""
     facts = target.facts
@@ -120,11 +123,12 @@ def _most_output(target: Target) -> tuple[int, bool]:
     return assumed, bool(physical) and assumed == min(physical)
 
 
-def _input_tokens(costs: ChatCosts, target: Target, text: int) -> int:
+def _input_tokens(costs: CallCosts, target: Target, text: int) -> int:
     window = target.facts.context_window
     if window is not None:
-        # No prompt is longer, whatever a file or a recording holds.
-        text = window if costs.files or costs.audio_in else min(text, window)
+        # No prompt is longer, whatever a file, a recording or an earlier turn holds.
+        unknown = costs.files or costs.audio_in or costs.unseen_prompt
+        text = window if unknown else min(text, window)
     # Some models count an image dearer than the room that it takes, so images come on top.
     return text + costs.images * (target.facts.image_tokens or 0)
 
@@ -134,7 +138,7 @@ def _reachable(terms: PriceTerms, tokens: int) -> list[Rates]:
     return [terms.rates, *(tier.rates for tier in terms.tiers if tokens > tier.above)]
 
 
-def _fixed(costs: ChatCosts, rates: Rates, tokens: int) -> int:
+def _fixed(costs: CallCosts, rates: Rates, tokens: int) -> int:
     rate = rates.dearest_input
     if costs.audio_in:
         rate = max(rate, rates.input_audio_tokens)
@@ -142,13 +146,13 @@ def _fixed(costs: ChatCosts, rates: Rates, tokens: int) -> int:
     return rates.request + tokens * rate + unused_prediction
 
 
-def _output_rate(costs: ChatCosts, rates: Rates) -> int:
+def _output_rate(costs: CallCosts, rates: Rates) -> int:
     if costs.audio_out:
         return max(rates.dearest_output, rates.output_audio_tokens)
     return rates.dearest_output
 
 
-def _unpriced(costs: ChatCosts, target: Target, terms: PriceTerms) -> list[str]:
+def _unpriced(costs: CallCosts, target: Target, terms: PriceTerms) -> list[str]:
     """Names of what a priced target takes and nothing says how much of, or at which price."""
     tiers = [terms.rates, *(tier.rates for tier in terms.tiers)]
     if not any(any(msgspec.structs.astuple(rates)) for rates in tiers):
@@ -156,12 +160,14 @@ def _unpriced(costs: ChatCosts, target: Target, terms: PriceTerms) -> list[str]:
     window = target.facts.context_window
     names = []
     if costs.images and target.facts.image_tokens is None:
-        names.append(IMAGE)
+        names.append(costs.names.image)
     if costs.files and window is None:
-        names.append(FILE)
+        names.append(costs.names.file)
+    if costs.unseen_prompt and window is None:
+        names.append(costs.names.unseen_prompt)
     heard = all(rates.input_audio_tokens for rates in tiers)
     if costs.audio_in and (window is None or not heard):
-        names.append(AUDIO_IN)
+        names.append(costs.names.audio_in)
     if costs.audio_out and not all(rates.output_audio_tokens for rates in tiers):
-        names.append(AUDIO_OUT)
+        names.append(costs.names.audio_out)
     return names

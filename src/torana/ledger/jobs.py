@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
 import msgspec
@@ -11,7 +11,7 @@ from torana.core.usage import NO_USAGE, Counted
 from torana.errors import LedgerUnavailable
 from torana.ledger.decide import OpenCall
 from torana.ledger.items import Admit, Admitted, Extend, Outcome, Post
-from torana.ledger.records import Ask, CallRecord, Receipt, Settlement, Status
+from torana.ledger.records import Ask, CallRecord, KeptResponse, Receipt, Settlement, Status
 
 
 class AdmitJob(msgspec.Struct, frozen=True):
@@ -67,6 +67,15 @@ class CommitUnheard(LedgerUnavailable):
 def call_id_of(job: Job) -> str:
     """The call that a job is about."""
     return job.record.call_id if isinstance(job, AdmitJob) else job.receipt.record.call_id
+
+
+def kept_bytes(job: Job) -> int:
+    """The bytes that a job writes because its caller wants to come back to them."""
+    if not isinstance(job, PostJob):
+        return 0
+    settlement = job.settlement
+    response = settlement.response.content if settlement.response is not None else None
+    return len(settlement.answer or b"") + len(response or b"")
 
 
 def item_of(job: Job, balance_ids: tuple[str, ...]) -> Admit | Extend | Post:
@@ -169,6 +178,31 @@ def reservation_row(
         "provider": record.provider,
         "target_model": record.target_model,
         "idempotency_id": claim.id if claim is not None else None,
+    }
+
+
+def response_row(job: PostJob, kept: KeptResponse, now: datetime) -> dict[str, Any]:
+    """The row of `stored_responses` for a response that is kept.
+
+    Args:
+        job: the posting of its call.
+        kept: what is kept of it.
+        now: the database's time, from which it lives.
+    """
+    record = job.receipt.record
+    return {
+        "project_id": record.project_id,
+        "id": kept.id,
+        "organisation_id": record.organisation_id,
+        "key_id": record.key_id,
+        "call_id": record.call_id,
+        "provider": job.settlement.provider,
+        "target_model": job.settlement.target_model,
+        "kept_by": kept.kept_by,
+        "previous_id": kept.previous_id,
+        "created_at": now,
+        "expires_at": now + timedelta(seconds=kept.life),
+        "content": kept.content,
     }
 
 

@@ -23,6 +23,7 @@ from torana.db.models import (
     IdempotentCall,
     LedgerEntry,
     Reservation,
+    StoredResponse,
     SuspendedTarget,
     UsageRollup,
 )
@@ -97,6 +98,13 @@ _EXTEND = (
 )
 _RELEASE_CLAIM = "DELETE FROM idempotent_calls WHERE id = $1 AND call_id = $2"
 _ANSWER = "UPDATE idempotent_calls SET answer = $1 WHERE id = $2 AND call_id = $3"
+_RESPONSE_COLUMNS = ", ".join(column.name for column in StoredResponse.__table__.columns)
+# The content beside the row: as a part of it, it would be escaped and parsed as JSON.
+_RESPONSE = (
+    f"INSERT INTO stored_responses ({_RESPONSE_COLUMNS}) "  # noqa: S608 -- our table
+    f"SELECT {_RESPONSE_COLUMNS.replace('content', '$2::bytea')} "
+    "FROM json_populate_record(NULL::stored_responses, $1::json) ON CONFLICT DO NOTHING"
+)
 _RAISE_VERSION = "UPDATE config_version SET version = version + 1"
 _ACCOUNT = "SELECT id FROM balances WHERE scope_kind = %s AND scope_id = %s AND budget_id = ''"
 _TEMPLATE = (
@@ -317,8 +325,12 @@ class PostgresLane(Lane):
         for claim_id, call_id in writes.released:
             statements.append((_RELEASE_CLAIM, (claim_id.encode(), call_id.encode())))
         for answer, claim_id, call_id in writes.answers:
-            content = b"\\x%b" % answer.hex().encode()
-            statements.append((_ANSWER, (content, claim_id.encode(), call_id.encode())))
+            statements.append((_ANSWER, (_binary(answer), claim_id.encode(), call_id.encode())))
+        for row in writes.responses:
+            content = row.pop("content")
+            statements.append(
+                (_RESPONSE, (orjson.dumps(row), None if content is None else _binary(content)))
+            )
         if writes.suspended:
             statements.append((_RAISE_VERSION, ()))
         self._round_trip([*statements, ("COMMIT", ())])
@@ -358,6 +370,11 @@ class PostgresLane(Lane):
         self._pipelined = None
         if connection is not None:
             connection.close()
+
+
+def _binary(content: bytes) -> bytes:
+    """Bytes as the literal of a bytea."""
+    return b"\\x%b" % content.hex().encode()
 
 
 def _calls(result: PGresult | None) -> Iterator[tuple[str, OpenCall]]:

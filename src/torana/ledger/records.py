@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -91,6 +91,24 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     rates: RateView | None = None
 
 
+class KeptResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """A response that its caller may come back to: what becomes of it a row of `stored_responses`.
+
+    Attributes:
+        id: as the caller was told it.
+        kept_by: who has what was said: we, or the provider under the same id.
+        content: encrypted; None when the provider keeps it.
+        previous_id: the response that this one goes on from.
+        life: in seconds, from the posting of the call.
+    """
+
+    id: str
+    kept_by: Literal["torana", "provider"]
+    content: bytes | None = None
+    previous_id: str | None = None
+    life: int
+
+
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     """How a call ended and what it cost: the other part of its ledger entry.
 
@@ -98,6 +116,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
         attempts: one mapping per try of a provider, in their order, each with its own cost.
         duration_ms, first_byte_ms: milliseconds since the request came in.
         answer: the encrypted answer to keep for the caller's Idempotency-Key.
+        response: what to keep of the response, if its caller may come back to it.
     """
 
     status: Status
@@ -115,6 +134,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     provider_request_id: str | None = None
     attempts: list[dict[str, Any]] = []
     answer: bytes | None = None
+    response: KeptResponse | None = None
     is_bare: bool = False
 
     def bare(self) -> Settlement:
@@ -127,5 +147,6 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
             duration_ms=0,
             first_byte_ms=None,
             answer=None,
+            response=None,
             is_bare=True,
         )

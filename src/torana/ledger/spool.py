@@ -30,7 +30,10 @@ logger = logging.getLogger("torana.ledger")
 SUFFIX = ".spool"
 BROKEN_SUFFIX = ".spool-broken"
 ROOM = 16 * 1024
-"""Bytes that are kept free for each open call; a larger post is cut to its figures."""
+"""Bytes that are kept free for each open call."""
+MOST_BYTES = 64 * 1024 * 1024
+"""Up to this size of the file a post may be larger than its room, if the disk has more; else it is
+cut to its figures."""
 _STEP = 64 * ROOM
 """How much is allocated at once."""
 _HEAD = struct.Struct("<II")
@@ -100,10 +103,11 @@ class Spool:
         Raises:
             OSError: the disk refused it.
         """
-        payload = msgspec.json.encode(_Frame(receipt, settlement))
-        if len(payload) + _HEAD.size > ROOM:
-            payload = msgspec.json.encode(_Frame(receipt, settlement.bare()))
-        offload(self._write, _HEAD.pack(len(payload), zlib.crc32(payload)) + payload)
+        frame = _frame_of(receipt, settlement)
+        if len(frame) <= ROOM:
+            offload(self._write, frame)
+        else:
+            offload(self._write, frame, figures=_frame_of(receipt, settlement.bare()))
 
     def unreplayed(self) -> list[tuple[PostJob, int]]:
         """The posts that wait, each with the place where the next one begins."""
@@ -129,8 +133,20 @@ class Spool:
             os.posix_fallocate(self._file, self._allocated, _STEP)
             self._allocated += _STEP
 
-    def _write(self, frame: bytes) -> None:
+    def _has_more_room(self, size: int) -> bool:
+        """Whether a frame larger than its room fits without taking that of the open calls."""
+        if self._end + size > MOST_BYTES:
+            return False
+        try:
+            self._grow(self._end + size + self._open_calls * ROOM)
+        except OSError:
+            return False
+        return True
+
+    def _write(self, frame: bytes, figures: bytes | None = None) -> None:
         with self._lock:
+            if figures is not None and not self._has_more_room(len(frame)):
+                frame = figures
             written = os.pwrite(self._file, frame, self._end)
             if written != len(frame):
                 message = "the spool took only a part of a frame"
@@ -153,6 +169,11 @@ class Spool:
             self._allocated = self._end = self._replayed = 0
             with suppress(OSError):  # The next admission says so if there is no room.
                 self._grow(max(_STEP, self._open_calls * ROOM))
+
+
+def _frame_of(receipt: Receipt, settlement: Settlement) -> bytes:
+    payload = msgspec.json.encode(_Frame(receipt, settlement))
+    return _HEAD.pack(len(payload), zlib.crc32(payload)) + payload
 
 
 def frames(file: int, start: int, end: int) -> Iterator[tuple[PostJob, int]]:

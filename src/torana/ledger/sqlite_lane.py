@@ -19,6 +19,7 @@ from torana.db.models import (
     IdempotentCall,
     LedgerEntry,
     Reservation,
+    StoredResponse,
     SuspendedTarget,
     UsageRollup,
 )
@@ -61,6 +62,7 @@ def _statements() -> tuple[tuple[str, Prepared], ...]:
             set_={name: UsageRollup.__table__.c[name] + rollups.excluded[name] for name in COUNTS},
         ),
         "events": insert(BudgetEvent.__table__),  # type: ignore[arg-type]
+        "responses": upsert(StoredResponse.__table__).on_conflict_do_nothing(),  # type: ignore[arg-type]
         "claims": claims.on_conflict_do_update(
             index_elements=["id"],
             set_={

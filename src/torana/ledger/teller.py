@@ -27,6 +27,7 @@ from torana.ledger.jobs import (
     PostJob,
     Settled,
     given_back,
+    kept_bytes,
     receipt_of,
 )
 from torana.ledger.lanes import Lane
@@ -37,6 +38,8 @@ from torana.ledger.spool import SUFFIX, Spool, orphan
 logger = logging.getLogger("torana.ledger")
 
 MAX_BATCH = 256
+_MAX_KEPT_BYTES = 4 * 1024 * 1024
+"""A transaction that takes longer to write than its statements may is never written."""
 POST_SECONDS = 60.0
 """Longest that a post is tried again while the database is away."""
 RETRY_SECONDS = 0.25
@@ -307,9 +310,16 @@ class Teller:
             self._hand_on()
 
     def _take(self, most: int | None = None) -> list[_Waiter]:
+        """Those who wait, up to a number of them and so many bytes of what is kept for callers."""
+        taken: list[_Waiter] = []
+        kept = 0
         with self._mutex:
-            count = len(self._pending) if most is None else min(len(self._pending), most)
-            return [self._pending.popleft() for _ in range(count)]
+            while self._pending and (most is None or len(taken) < most):
+                kept += kept_bytes(self._pending[0].job)
+                if most is not None and taken and kept > _MAX_KEPT_BYTES:
+                    break
+                taken.append(self._pending.popleft())
+        return taken
 
     def _settle(self, batch: list[_Waiter]) -> None:
         """Settle a batch; one that holds a row which can't be written is halved until it is alone.

@@ -13,7 +13,15 @@ from torana.core.usage import Counted
 from torana.ledger import rollups
 from torana.ledger.decide import FIGURES, Balance, Book, Threshold
 from torana.ledger.items import Admitted, Corrected, Extended, Outcome, Posted
-from torana.ledger.jobs import AdmitJob, ExtendJob, Job, PostJob, entry_row, reservation_row
+from torana.ledger.jobs import (
+    AdmitJob,
+    ExtendJob,
+    Job,
+    PostJob,
+    entry_row,
+    reservation_row,
+    response_row,
+)
 
 IDEMPOTENT_LIFE = timedelta(hours=24)
 
@@ -26,6 +34,7 @@ class Writes(msgspec.Struct):
         claims: new or renewed claims of Idempotency-Keys.
         released: `(id, call_id)` of claims whose call has no answer to keep.
         answers: `(answer, id, call_id)` of claims whose call has one.
+        responses: that callers may come back to.
         changed: balances with other figures.
         terms: accounts with other terms.
         suspended: targets that passed their bound.
@@ -40,6 +49,7 @@ class Writes(msgspec.Struct):
     claims: list[dict[str, Any]] = []
     released: list[tuple[str, str]] = []
     answers: list[tuple[bytes, str, str]] = []
+    responses: list[dict[str, Any]] = []
     changed: list[dict[str, Any]] = []
     terms: list[dict[str, Any]] = []
     suspended: list[dict[str, Any]] = []
@@ -124,6 +134,8 @@ def _post(writes: Writes, job: PostJob, outcome: Outcome, now: datetime) -> None
     else:
         return
     writes.entries.append(entry_row(job, now, seq=seq, cost_nano=cost, bound_nano=bound))
+    if settlement.response is not None:
+        writes.responses.append(response_row(job, settlement.response, now))
     if settlement.cost_nano > bound and settlement.counted is Counted.PROVIDER:
         writes.suspended.append(
             {

@@ -7,12 +7,10 @@ first, and say whether the request surely was not sent.
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import truststore
 import urllib3
 from urllib3.exceptions import (
     ConnectTimeoutError,
@@ -34,6 +32,8 @@ from torana.errors import (
 )
 from torana.outbound.exchange import DeadlineKeeper, Exchange, Timeouts
 from torana.outbound.pools import Pool, SecurePool, current_exchange
+from torana.outbound.silence import BodyWatch
+from torana.outbound.trust import system_trust
 
 __all__ = ["Answer", "Exchange", "HttpClient", "Timeouts"]
 
@@ -78,16 +78,30 @@ class Answer:
             parts.append(chunk)
         return b"".join(parts)
 
-    def chunks(self) -> Iterator[bytes]:
+    def chunks(self, *, silence: float | None = None) -> Iterator[bytes]:
         """The body as it arrives, nothing held back.
+
+        Args:
+            silence: seconds after which an empty chunk tells that no byte has come, and again after
+                each further so many. The limits of the call go on meanwhile.
 
         Raises:
             UpstreamTimeout, UpstreamCut: it did not arrive whole.
         """
+        watch = None if silence is None else self._watch()
+        try:
+            yield from self._read_on(watch, silence or 0.0)
+        finally:
+            if watch is not None:
+                watch.close()
+
+    def _read_on(self, watch: BodyWatch | None, silence: float) -> Iterator[bytes]:
         response = self._response
         exchange = self._exchange
         while True:
             exchange.wait_at_most(self._idle)
+            while watch is not None and not self._speaks(watch, silence):
+                yield b""
             try:
                 chunk = response.read1(_CHUNK)
             except (HTTPError, OSError) as error:
@@ -101,6 +115,20 @@ class Answer:
         exchange.detach()
         response.release_conn()
         self._keeper.discard(exchange)
+
+    def _watch(self) -> BodyWatch | None:
+        """A watch over the body; None when it has been read already."""
+        connected = self._exchange.connected
+        if connected is None or connected.fileno() < 0:
+            return None
+        # urllib3 has no word for what it reads from.
+        return BodyWatch(self._response._fp, connected)  # type: ignore[attr-defined]  # noqa: SLF001
+
+    def _speaks(self, watch: BodyWatch, silence: float) -> bool:
+        try:
+            return watch.wait(silence)
+        except OSError as error:
+            raise _error_of(error, self._exchange) from error
 
     def close(self) -> None:
         """Be done with the answer; unless it was read to its end, its connection is closed too."""
@@ -118,7 +146,7 @@ class HttpClient:
             maxsize=idle_connections,
             block=False,
             retries=False,
-            ssl_context=truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            ssl_context=system_trust(),
         )
         self._manager.pool_classes_by_scheme = {"http": Pool, "https": SecurePool}
 
@@ -144,6 +172,12 @@ class HttpClient:
     ) -> Answer:
         """Like `post`, without a body."""
         return self._request("GET", url, None, headers, timeouts, exchange)
+
+    def delete(
+        self, url: str, *, headers: Mapping[str, str], timeouts: Timeouts, exchange: Exchange
+    ) -> Answer:
+        """Like `get`, to have something deleted."""
+        return self._request("DELETE", url, None, headers, timeouts, exchange)
 
     def close(self) -> None:
         """Close idle connections."""

@@ -66,6 +66,11 @@ class Exchange:
         if self.aborted or self.expired:
             self._shut()
 
+    @property
+    def connected(self) -> socket.socket | None:
+        """What the request goes over, until the exchange is over."""
+        return self._socket
+
     def detach(self) -> None:
         """The exchange is over, and its connection is about to serve another."""
         self._socket = None

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from torana.providers.base import Provider, ProviderConfig
+from torana.providers.anthropic import AnthropicProvider
+from torana.providers.base import Provider, ProviderConfig, Sending
 from torana.providers.echo import EchoProvider
-from torana.providers.openai import OpenAIProvider
+from torana.providers.openai import CompatibleProvider, LocalProvider, OpenAIProvider
 
 KINDS: dict[str, type[Provider]] = {
     "openai": OpenAIProvider,
-    "compatible": OpenAIProvider,
-    "local": OpenAIProvider,
+    "anthropic": AnthropicProvider,
+    "compatible": CompatibleProvider,
+    "local": LocalProvider,
     "echo": EchoProvider,
 }
-"""Every kind. `compatible` and `local` speak as OpenAI does and differ in their data."""
+"""Every kind."""
 
 
 def build(config: ProviderConfig) -> Provider:
@@ -24,4 +26,4 @@ def build(config: ProviderConfig) -> Provider:
     return KINDS[config.kind](config)
 
 
-__all__ = ["KINDS", "Provider", "ProviderConfig", "build"]
+__all__ = ["KINDS", "Provider", "ProviderConfig", "Sending", "build"]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import ClassVar
 
 import msgspec
 
-from torana.dialects.openai_errors import decode_error
+from torana.dialects.anthropic_errors import decode_error
+from torana.dialects.base import Dialect
 from torana.errors import (
     UpstreamAuth,
     UpstreamError,
@@ -47,44 +48,95 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True):
         return f"ProviderConfig(name={self.name!r}, kind={self.kind!r}, base_url={self.base_url!r})"
 
 
-class Provider(ABC):
-    """One upstream. Holds no connection of its own; safe to use from many calls at once."""
+class Sending(msgspec.Struct, frozen=True, kw_only=True):
+    """One request to a provider.
+
+    Attributes:
+        path: under the base URL with its version.
+        body: in the provider's dialect; None asks for what is at the path.
+        deletes: without a body: have it deleted.
+        request_id: sent along, so that both sides' logs can be joined.
+        attempt: 1 for the first try of the call.
+        timeouts: limits of this exchange.
+        exchange: lets another greenlet or thread end it.
+        forwarded: headers of the caller's that mean something to a provider of the same dialect.
+    """
+
+    path: str
+    request_id: str
+    timeouts: Timeouts
+    exchange: Exchange
+    body: bytes | None = None
+    deletes: bool = False
+    attempt: int = 1
+    forwarded: Mapping[str, str] = {}
+
+
+class Provider:
+    """One upstream. Holds no connection of its own; safe to use from many calls at once.
+
+    Attributes:
+        speaks: the dialects that its server takes, the one that is spoken best first.
+        takes_thinking: its chat takes a history with the thinking that look-alikes show.
+        counts_tokens: it counts the tokens of a prompt when asked.
+    """
+
+    speaks: ClassVar[tuple[Dialect, ...]] = ()
+    takes_thinking: ClassVar[bool] = True
+    counts_tokens: ClassVar[bool] = False
 
     def __init__(self, config: ProviderConfig) -> None:
         self.config = config
+        self._base_url = config.base_url.rstrip("/")
+        self._headers = {
+            "content-type": "application/json",
+            "accept": "application/json, text/event-stream",
+            # Compressed events would have to wait for each other.
+            "accept-encoding": "identity",
+            "user-agent": "torana",
+        }
+        if not config.keeps_alive:
+            self._headers["connection"] = "close"
+        if config.api_key:
+            self._headers |= self._credential_headers(config.api_key)
 
     @property
     def max_output_field(self) -> str:
-        """The field that limits the output of a chat completion.
+        """The field that limits the output of a chat completion; look-alikes know the older one."""
+        return "max_tokens"
 
-        OpenAI's reasoning models know only the newer name, most look-alikes only the older.
-        """
-        return "max_completion_tokens" if self.config.kind == "openai" else "max_tokens"
-
-    @abstractmethod
-    def send_chat(
-        self,
-        http: HttpClient,
-        body: bytes,
-        *,
-        request_id: str,
-        attempt: int,
-        timeouts: Timeouts,
-        exchange: Exchange,
-    ) -> Answer:
-        """Send a chat completion; the answer has a success status and an unread body.
-
-        Args:
-            http: the process's client.
-            body: the request in the provider's dialect.
-            request_id: sent along, so that both sides' logs can be joined.
-            attempt: 1 for the first try of the call.
-            timeouts: limits of this exchange.
-            exchange: lets another greenlet or thread end it.
+    def send(self, http: HttpClient, sending: Sending) -> Answer:
+        """Send a call, or what belongs to one; the answer has a success status and an unread body.
 
         Raises:
             UpstreamError: of the kind that fits; whoever gets it need not know HTTP.
         """
+        url = f"{self._base_url}{sending.path}"
+        headers = {
+            **self._headers,
+            **self._dialect_headers(sending.forwarded),
+            "x-request-id": sending.request_id,
+            "x-torana-attempt": str(sending.attempt),
+        }
+        timeouts, exchange = sending.timeouts, sending.exchange
+        if sending.body is not None:
+            answer = http.post(
+                url, body=sending.body, headers=headers, timeouts=timeouts, exchange=exchange
+            )
+        else:
+            fetch = http.delete if sending.deletes else http.get
+            answer = fetch(url, headers=headers, timeouts=timeouts, exchange=exchange)
+        raise_for_status(answer, self.config)
+        return answer
+
+    def _credential_headers(self, api_key: str) -> dict[str, str]:
+        """How the provider wants its credential."""
+        raise NotImplementedError
+
+    def _dialect_headers(self, forwarded: Mapping[str, str]) -> dict[str, str]:
+        """Headers that belong to the provider's dialect; `forwarded` are the caller's own."""
+        del forwarded
+        return {}
 
 
 def provider_request_id(headers: Mapping[str, str]) -> str | None:

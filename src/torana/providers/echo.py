@@ -9,52 +9,38 @@ name is its script: `echo` just answers, `status=503,until=2` fails until the se
 from __future__ import annotations
 
 import threading
+from typing import ClassVar
 
-from torana.outbound.client import Answer, Exchange, HttpClient, Timeouts
-from torana.providers.base import Provider, ProviderConfig
+import msgspec
+
+from torana.dialects.base import Dialect
+from torana.dialects.openai_chat import OPENAI_CHAT
+from torana.outbound.client import Answer, HttpClient
+from torana.providers.base import Provider, ProviderConfig, Sending
 from torana.providers.echo_server import EchoServer
-from torana.providers.openai import OpenAIProvider
+from torana.providers.openai import CompatibleProvider
 
 
-class EchoProvider(Provider):
+class EchoProvider(CompatibleProvider):
     """Starts its server with the first call; the server ends with the process."""
+
+    speaks: ClassVar[tuple[Dialect, ...]] = (OPENAI_CHAT,)
 
     def __init__(self, config: ProviderConfig) -> None:
         super().__init__(config)
         self._lock = threading.Lock()
-        self._delegate: OpenAIProvider | None = None
+        self._delegate: Provider | None = None
 
-    def send_chat(
-        self,
-        http: HttpClient,
-        body: bytes,
-        *,
-        request_id: str,
-        attempt: int,
-        timeouts: Timeouts,
-        exchange: Exchange,
-    ) -> Answer:
-        """Send a chat completion; see `Provider.send_chat`."""
-        return self._started().send_chat(
-            http,
-            body,
-            request_id=request_id,
-            attempt=attempt,
-            timeouts=timeouts,
-            exchange=exchange,
-        )
+    def send(self, http: HttpClient, sending: Sending) -> Answer:
+        """See `Provider.send`."""
+        return self._started().send(http, sending)
 
-    def _started(self) -> OpenAIProvider:
+    def _started(self) -> Provider:
         with self._lock:
             if self._delegate is None:
                 server = EchoServer()
                 server.start()
-                self._delegate = OpenAIProvider(
-                    ProviderConfig(
-                        name=self.config.name,
-                        kind=self.config.kind,
-                        base_url=server.base_url,
-                        rewrites_model=self.config.rewrites_model,
-                    )
+                self._delegate = CompatibleProvider(
+                    msgspec.structs.replace(self.config, base_url=server.base_url)
                 )
             return self._delegate

@@ -67,11 +67,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = int(self.headers.get("content-length") or 0)
-        if length > _BODY_LIMIT or not self.path.endswith("/chat/completions"):
+        if length > _BODY_LIMIT:
+            self.close_connection = True  # What is not read would be taken for the next request.
+            self._error(413, "echo takes less than that")
+            return
+        body = self.rfile.read(length)
+        if not self.path.endswith("/chat/completions"):
             self._error(404, "echo serves /v1/chat/completions")
             return
         try:
-            request = orjson.loads(self.rfile.read(length))
+            request = orjson.loads(body)
             script = parse(str(request.get("model")))
         except ScriptError as error:
             self._error(404, str(error))

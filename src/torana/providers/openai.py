@@ -2,49 +2,43 @@
 
 from __future__ import annotations
 
-from torana.outbound.client import Answer, Exchange, HttpClient, Timeouts
-from torana.providers.base import Provider, ProviderConfig, raise_for_status
+from typing import ClassVar
+
+from torana.dialects.base import Dialect
+from torana.dialects.openai_chat import OPENAI_CHAT
+from torana.dialects.openai_completions import OPENAI_COMPLETIONS
+from torana.dialects.openai_embeddings import OPENAI_EMBEDDINGS
+from torana.dialects.openai_responses import OPENAI_RESPONSES
+from torana.providers.base import Provider
 
 
-class OpenAIProvider(Provider):
-    """A server with `/chat/completions` under its base URL."""
+class CompatibleProvider(Provider):
+    """A server with OpenAI's chat under its base URL, and what look-alikes offer beside it."""
 
-    def __init__(self, config: ProviderConfig) -> None:
-        super().__init__(config)
-        self._chat_url = f"{config.base_url.rstrip('/')}/chat/completions"
-        self._headers = {
-            "content-type": "application/json",
-            "accept": "application/json, text/event-stream",
-            # Compressed events would have to wait for each other.
-            "accept-encoding": "identity",
-            "user-agent": "torana",
-        }
-        if not config.keeps_alive:
-            self._headers["connection"] = "close"
-        if config.api_key:
-            self._headers["authorization"] = f"Bearer {config.api_key}"
+    speaks: ClassVar[tuple[Dialect, ...]] = (OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS)
 
-    def send_chat(
-        self,
-        http: HttpClient,
-        body: bytes,
-        *,
-        request_id: str,
-        attempt: int,
-        timeouts: Timeouts,
-        exchange: Exchange,
-    ) -> Answer:
-        """Send a chat completion; see `Provider.send_chat`."""
-        answer = http.post(
-            self._chat_url,
-            body=body,
-            headers={
-                **self._headers,
-                "x-request-id": request_id,
-                "x-torana-attempt": str(attempt),
-            },
-            timeouts=timeouts,
-            exchange=exchange,
-        )
-        raise_for_status(answer, self.config)
-        return answer
+    def _credential_headers(self, api_key: str) -> dict[str, str]:
+        return {"authorization": f"Bearer {api_key}"}
+
+
+class OpenAIProvider(CompatibleProvider):
+    """OpenAI itself, which keeps conversations too."""
+
+    speaks: ClassVar[tuple[Dialect, ...]] = (
+        OPENAI_CHAT,
+        OPENAI_RESPONSES,
+        OPENAI_COMPLETIONS,
+        OPENAI_EMBEDDINGS,
+    )
+    takes_thinking: ClassVar[bool] = False
+
+    @property
+    def max_output_field(self) -> str:
+        """OpenAI's reasoning models know only the newer name."""
+        return "max_completion_tokens"
+
+
+class LocalProvider(CompatibleProvider):
+    """The small model on the CPU."""
+
+    speaks: ClassVar[tuple[Dialect, ...]] = (OPENAI_CHAT, OPENAI_COMPLETIONS)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from torana.errors import ProviderGone
 from torana.providers.base import Provider
 from torana.routing.catalog import Catalog
 
@@ -15,3 +16,14 @@ class Upstreams(msgspec.Struct, frozen=True):
 
     catalog: Catalog
     providers: Mapping[str, Provider]
+
+    def provider(self, name: str) -> Provider:
+        """A provider by its name.
+
+        Raises:
+            ProviderGone: it was taken away.
+        """
+        found = self.providers.get(name)
+        if found is None:
+            raise ProviderGone(f"The provider {name!r} is not here any more.")
+        return found

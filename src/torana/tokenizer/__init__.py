@@ -9,8 +9,15 @@ from __future__ import annotations
 from torana.tokenizer.counting import (
     chat_input_tokens,
     count,
+    estimated_tokens,
     known,
     visible_output_tokens,
 )
 
-__all__ = ["chat_input_tokens", "count", "known", "visible_output_tokens"]
+__all__ = [
+    "chat_input_tokens",
+    "count",
+    "estimated_tokens",
+    "known",
+    "visible_output_tokens",
+]

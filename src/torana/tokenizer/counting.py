@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from torana.dialects.openai_chat_costs import PromptTexts
+from torana.dialects.costs import PromptTexts
 from torana.offload import offload
 from torana.tokenizer import vocabularies
 from torana.tokenizer.pieces import pieces
@@ -17,6 +17,8 @@ MESSAGE_TOKENS = 8
 """Marks around a message. OpenAI states 3, one for a name, and 3 before the answer."""
 TEXT_TOKENS = 4
 """For what merging may change where one text of a message meets the next."""
+_USUAL = "o200k_base"
+_BYTES_OF_A_TOKEN = 4
 _INLINE = 2_000
 """Characters that are counted sooner than a thread is woken."""
 
@@ -52,6 +54,18 @@ def chat_input_tokens(prompt: PromptTexts, vocabulary: str) -> int:
     marks = prompt.messages * MESSAGE_TOKENS + len(prompt.texts) * TEXT_TOKENS
     counted = count(vocabulary, prompt.texts) + marks + prompt.other_bytes
     return min(counted, prompt.all_bytes)
+
+
+def estimated_tokens(prompt: PromptTexts, vocabulary: str | None) -> int:
+    """About how many tokens a prompt is; for a model whose vocabulary is not public, by another.
+
+    Args:
+        prompt: its texts.
+        vocabulary: of the model's text, if it ships with Torana.
+    """
+    name = vocabulary if vocabulary is not None and known(vocabulary) else _USUAL
+    marks = prompt.messages * MESSAGE_TOKENS
+    return count(name, prompt.texts) + marks + prompt.other_bytes // _BYTES_OF_A_TOKEN
 
 
 def visible_output_tokens(text: str, vocabulary: str) -> int:

@@ -6,17 +6,23 @@ from flask import Response, g
 
 from torana import __version__
 from torana.web import errors, ops
+from torana.web import models as wire_models
+from torana.web.anthropic import messages
+from torana.web.anthropic.schemas import AnthropicErrorBody, AnthropicErrorObject
 from torana.web.api import budgets, ledger, limits, me, models, prices, usage
 from torana.web.authentication import authenticate_request, identify_request
 from torana.web.endpoint import Problem, ToranaApp
-from torana.web.openai import chat
-from torana.web.openai import models as openai_models
+from torana.web.openai import chat, completions, embeddings, responses
 from torana.web.openai.schemas import ErrorBody, ErrorObject
 from torana.web.services import Services, attach
 
 AREAS = (
     chat.area,
-    openai_models.area,
+    responses.area,
+    completions.area,
+    embeddings.area,
+    messages.area,
+    wire_models.area,
     me.area,
     models.area,
     prices.area,
@@ -57,7 +63,13 @@ def create_app(built: Services) -> ToranaApp:
     app.openapi_version = "3.1.0"
     app.config["MAX_CONTENT_LENGTH"] = built.settings.max_body_bytes
     attach(app, built)
-    for model in (ErrorBody, ErrorObject, Problem):
+    for model in (
+        ErrorBody,
+        ErrorObject,
+        AnthropicErrorBody,
+        AnthropicErrorObject,
+        Problem,
+    ):
         app.components_schemas[model.__name__] = model.model_json_schema()
     app.before_request(identify_request)
     app.before_request(authenticate_request)

@@ -69,9 +69,9 @@ class ToranaApp(OpenAPI):
                 del operation["responses"]["422"]
                 if not operation.get("parameters"):
                     continue
-                operation["responses"]["422"] = {"description": "Unprocessable Content"} | (
-                    error_response() if path.startswith("/v1/") else problem_response()
-                )
+                operation["responses"]["422"] = {
+                    "description": "Unprocessable Content"
+                } | _error_response(path)
 
 
 def permission_of(view: View) -> Permission:
@@ -95,6 +95,7 @@ def endpoint(
     responses: dict[int, Any],
     errors: tuple[int, ...] = (),
     request_body: dict[str, Any] | None = None,
+    admits: bool = True,
 ) -> Callable[[View], View]:
     """Declare a route.
 
@@ -110,6 +111,8 @@ def endpoint(
         responses: by status, a pydantic model or an OpenAPI response object.
         errors: statuses that answer with a `Problem`.
         request_body: an OpenAPI request body, for bodies that the view reads itself.
+        admits: a route of calls whose view has the caller admitted by the ledger; for all others
+            the credential is looked up anew.
     """
 
     def declare(view: View) -> View:
@@ -121,7 +124,7 @@ def endpoint(
             return result  # type: ignore[no-any-return]
 
         setattr(answer, _MARK, permission)
-        setattr(answer, _FRESH, permission is not Permission.CALL)
+        setattr(answer, _FRESH, permission is not Permission.CALL or not admits)
         documented = {status: problem_response() for status in errors} | responses
         options: dict[str, Any] = {} if request_body is None else {"request_body": request_body}
         if permission is not Permission.PUBLIC:
@@ -154,9 +157,12 @@ def problem_response() -> dict[str, Any]:
     }
 
 
-def error_response() -> dict[str, Any]:
-    """The OpenAPI description of an error under `/v1`."""
-    return {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}}}
+def _error_response(path: str) -> dict[str, Any]:
+    """The OpenAPI description of an error at a path."""
+    if not path.startswith("/v1/"):
+        return problem_response()
+    name = "AnthropicErrorBody" if path.startswith("/v1/messages") else "ErrorBody"
+    return {"content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}}
 
 
 def principal() -> Principal:

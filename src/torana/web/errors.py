@@ -1,7 +1,8 @@
-"""Errors on their way out: OpenAI's body under `/v1`, elsewhere problem details (RFC 9457)."""
+"""Errors on their way out: the caller's dialect under `/v1`, else problem details (RFC 9457)."""
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from http import HTTPStatus
@@ -13,7 +14,8 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.exceptions import MethodNotAllowed as WerkzeugMethodNotAllowed
 
-from torana.dialects import openai_errors
+from torana.core.clock import utc_now
+from torana.dialects import anthropic_errors, openai_errors
 from torana.errors import (
     BodyTooLarge,
     InternalError,
@@ -22,9 +24,12 @@ from torana.errors import (
     NotFound,
     RateLimited,
     ToranaError,
+    TranslationLoss,
     UnsupportedMediaType,
     ValidationFailed,
 )
+from torana.inference.answers import dropped_header
+from torana.web.dialects import caller_family
 from torana.web.endpoint import ToranaApp
 from torana.web.services import services
 
@@ -53,23 +58,44 @@ def validation_response(error: ValidationError) -> Response:
 
 def render(error: ToranaError) -> Response:
     """The answer for an error, in the dialect of the request's path."""
-    if request.path.startswith("/v1/"):
-        body, content_type = orjson.dumps(openai_errors.encode_error(error)), "application/json"
+    status, content_type = error.status, "application/json"
+    is_anthropic = False
+    body: dict[str, object]
+    if not request.path.startswith("/v1/"):
+        body, content_type = _problem(error), "application/problem+json"
+    elif caller_family() == "anthropic":
+        is_anthropic = True
+        body = anthropic_errors.encode_error(error, g.get("request_id", ""))
+        status = anthropic_errors.status_of(error)
     else:
-        body, content_type = orjson.dumps(_problem(error)), "application/problem+json"
-    response = Response(body, status=error.status, content_type=content_type)
+        body = openai_errors.encode_error(error)
+    response = Response(_json(body), status=status, content_type=content_type)
     if error.should_retry is not None:
         response.headers["x-should-retry"] = "true" if error.should_retry else "false"
     if error.retry_after is not None:
         response.headers["retry-after"] = str(max(1, round(error.retry_after)))
         response.headers["retry-after-ms"] = str(round(error.retry_after * 1000))
     if isinstance(error, RateLimited) and error.rates is not None:
-        response.headers.update(openai_errors.rate_headers(error.rates))
+        response.headers.update(
+            anthropic_errors.rate_headers(error.rates, utc_now())
+            if is_anthropic
+            else openai_errors.rate_headers(error.rates)
+        )
+    if isinstance(error, TranslationLoss):
+        response.headers.update(dropped_header(error.names))
     if isinstance(error, MethodNotAllowed):
         response.headers["allow"] = ", ".join(error.allowed)
     if error.status == HTTPStatus.UNAUTHORIZED:
         response.headers["www-authenticate"] = 'Bearer realm="torana"'
     return response
+
+
+def _json(body: dict[str, object]) -> bytes:
+    try:
+        return orjson.dumps(body)
+    except TypeError:
+        # A message repeats what the caller sent, and that may hold half a character.
+        return json.dumps(body).encode()
 
 
 def _problem(error: ToranaError) -> dict[str, object]:

@@ -8,6 +8,7 @@ from torana.errors import InvalidRequest
 
 TAGS_HEADER = "x-torana-tags"
 IDEMPOTENCY_HEADER = "idempotency-key"
+STRICT_HEADER = "x-torana-strict"
 _MAX_TAGS = 16
 _MAX_NAME = 64
 _MAX_VALUE = 200
@@ -36,6 +37,18 @@ def tags() -> dict[str, str]:
     if len(found) > _MAX_TAGS:
         raise InvalidRequest(f"{TAGS_HEADER} has more than {_MAX_TAGS} tags.", param=TAGS_HEADER)
     return found
+
+
+def is_strict() -> bool:
+    """Whether the caller would rather have an error than lose a field in translation.
+
+    Raises:
+        InvalidRequest: the header says neither yes nor no.
+    """
+    text = request.headers.get(STRICT_HEADER, "false").strip().lower()
+    if text not in {"true", "false"}:
+        raise InvalidRequest(f"{STRICT_HEADER} must be 'true' or 'false'.", param=STRICT_HEADER)
+    return text == "true"
 
 
 def idempotency_key() -> str | None:

@@ -10,6 +10,7 @@ from flask import Flask
 
 from torana.auth.api_keys import KeyRing
 from torana.db.session import Database
+from torana.inference.free_calls import FreeCalls
 from torana.inference.service import InferenceService
 from torana.obs.metrics import Metrics
 from torana.routing.catalog import Catalog
@@ -32,6 +33,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     key_ring: KeyRing
     catalog: Callable[[], Catalog]
     inference: InferenceService
+    free_calls: FreeCalls
     metrics: Metrics
     hangups: HangupWatcher
     draining: threading.Event

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -15,12 +16,18 @@ from pydantic import SecretStr
 from tests.integration.ledger.books import Books
 from torana.core.ids import new_id
 from torana.core.money import Price, PriceTerms, Rates
+from torana.dialects.base import Dialect
+from torana.dialects.openai_chat import OPENAI_CHAT
 from torana.errors import BudgetExceeded, UpstreamRejected
 from torana.inference.answers import JsonAnswer, StreamAnswer
 from torana.inference.caller import CallContext, NoLink
+from torana.inference.conversations import PURPOSE as CONVERSATIONS
+from torana.inference.conversations import Conversations
+from torana.inference.free_calls import FreeCalls
 from torana.inference.idempotency import PURPOSE, AnswerStore
 from torana.inference.retry import RetryPolicy
 from torana.inference.service import CallPolicy, InferenceService, Limits
+from torana.inference.stored_responses import StoredResponses
 from torana.obs.metrics import CallFigures, Metrics
 from torana.outbound.client import HttpClient, Timeouts
 from torana.providers import ProviderConfig, build
@@ -37,6 +44,7 @@ RATES = Rates(
 )
 """One nano-dollar for a token of input, two for one of output."""
 PRICE = Price(id="price_1", terms=PriceTerms(rates=RATES))
+PROVIDERS = {"fake": "compatible", "openai": "openai", "claude": "anthropic"}
 USAGE = {"prompt_tokens": 7, "completion_tokens": 4}
 COST = 7 + 8
 CHOICE = {"index": 0, "message": {"content": "hi"}, "finish_reason": "stop"}
@@ -50,6 +58,8 @@ class ModelServer(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.bodies: list[dict[str, Any]] = []
+        self.asked: list[tuple[str, str]] = []
+        """Methods and paths."""
         self.meanwhile: Callable[[], None] = lambda: None
         self.status = 200
         self.headers = {"content-type": "application/json"}
@@ -73,6 +83,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.server.bodies.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+        self._answer()
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def do_DELETE(self) -> None:
+        self._answer()
+
+    def _answer(self) -> None:
+        self.server.asked.append((self.command, self.path))
         self.server.meanwhile()
         self.send_response(self.server.status)
         for name, value in self.server.headers.items():
@@ -106,49 +126,68 @@ def model() -> Iterator[ModelServer]:
 
 
 class Gateway:
-    """A service in front of the model server, with books."""
+    """A service in front of the model server, with books.
+
+    The server is three providers: `fake` (a look-alike), `openai` and `claude`.
+    """
 
     def __init__(self, books: Books, model: ModelServer) -> None:
         self.books = books
         self.http = HttpClient()
-        config = ProviderConfig(
-            name="fake",
-            kind="compatible",
-            base_url=f"http://127.0.0.1:{model.server_address[1]}/v1",
-        )
+        url = f"http://127.0.0.1:{model.server_address[1]}/v1"
+        configs = [
+            ProviderConfig(name=name, kind=kind, base_url=url) for name, kind in PROVIDERS.items()
+        ]
         catalog = Catalog(
-            providers={"fake": ProviderEntry(name="fake", kind="compatible")},
+            providers={
+                name: ProviderEntry(name=name, kind=kind) for name, kind in PROVIDERS.items()
+            },
             routes={},
-            prices={("fake", "*"): PRICE},
+            prices={(name, "*"): PRICE for name in PROVIDERS},
         )
-        upstreams = Upstreams(catalog, {"fake": build(config)})
+        upstreams = Upstreams(catalog, {config.name: build(config) for config in configs})
+        secret = [SecretStr("s" * 32)]
+        timeouts = Timeouts(connect=5, first_byte=5, idle=5)
+        responses = StoredResponses(
+            Conversations(books.database, SecretBox(secret, CONVERSATIONS), timedelta(days=30))
+        )
         self.service = InferenceService(
             upstreams=lambda: upstreams,
             teller=books.teller,
             http=self.http,
             metrics=Unwatched(),
-            limits=Limits(
-                timeouts=Timeouts(connect=5, first_byte=5, idle=5),
-                retry=RetryPolicy(attempts=1),
-                total=10,
-                drain=5,
-            ),
+            limits=Limits(timeouts=timeouts, retry=RetryPolicy(attempts=1), total=10, drain=5),
             policy=CallPolicy(),
-            answers=AnswerStore(books.database, SecretBox([SecretStr("s" * 32)], PURPOSE)),
+            answers=AnswerStore(books.database, SecretBox(secret, PURPOSE)),
+            responses=responses,
         )
+        self.free = FreeCalls(
+            upstreams=lambda: upstreams, http=self.http, timeouts=timeouts, responses=responses
+        )
+
+    def context(self, **values: Any) -> CallContext:
+        """A request of the books' key."""
+        fields: dict[str, Any] = {
+            "request_id": new_id("req"),
+            "principal": self.books.principal,
+            "received_at": time.monotonic(),
+            "link": NoLink(),
+        }
+        return CallContext(**(fields | values))
+
+    def ask(
+        self, dialect: Dialect, *, idempotency_key: str | None = None, **fields: Any
+    ) -> JsonAnswer | StreamAnswer:
+        """Call in a dialect."""
+        context = self.context(idempotency_key=idempotency_key)
+        return self.service.answer(dialect, json.dumps(fields).encode(), context)
 
     def chat(
         self, *, idempotency_key: str | None = None, **fields: Any
     ) -> JsonAnswer | StreamAnswer:
+        """Call the look-alike in its own dialect."""
         body = {"model": "fake/m", "messages": [], "max_tokens": 10, **fields}
-        context = CallContext(
-            request_id=new_id("req"),
-            principal=self.books.principal,
-            received_at=time.monotonic(),
-            link=NoLink(),
-            idempotency_key=idempotency_key,
-        )
-        return self.service.chat(json.dumps(body).encode(), context)
+        return self.ask(OPENAI_CHAT, idempotency_key=idempotency_key, **body)
 
 
 @pytest.fixture

@@ -203,14 +203,17 @@ def check_connections_that_are_killed_lose_nothing(database: Database) -> None:
             )
 
         with meanwhile(kill, every=0.2) as kills:
-            tally = storm(books, [books.teller], workers=16, calls=80)
-    assert kills[0] > 1
-    assert len(tally.costs) == 16 * 80
-    assert books.total() == (len(tally.costs), sum(tally.costs))
-    assert books.figures()[0] == sum(tally.costs)
+            tallies = [storm(books, [books.teller], workers=16, calls=80)]
+            while kills[0] < 3:  # However quick this machine is.
+                tallies.append(storm(books, [books.teller], workers=16, calls=80))
+    costs = [cost for tally in tallies for cost in tally.costs]
+    assert len(costs) == len(tallies) * 16 * 80
+    assert books.total() == (len(costs), sum(costs))
+    assert books.figures()[0] == sum(costs)
     assert books.differences() == []
     # Of an admission whose connection broke twice nobody knows; its caller was told so.
-    assert {row.call_id for row in books.reservations()} <= set(tally.unknown)
+    unknown = {call_id for tally in tallies for call_id in tally.unknown}
+    assert {row.call_id for row in books.reservations()} <= unknown
 
 
 CHECKS: dict[str, Callable[[Database], None]] = {

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from torana import model_server
 from torana.core.money import UNITS, Price, PriceTerms, Rates
-from torana.dialects.openai_chat import decode_request
-from torana.dialects.openai_chat_costs import read_costs
-from torana.ledger.bounds import chat_bound
+from torana.dialects.openai_chat.costs import read_costs
+from torana.dialects.openai_chat.requests import decode_request
+from torana.ledger.bounds import call_bound
 from torana.processes.ports import free_port
 from torana.processes.stopping import StopRequest
 from torana.processes.supervisor import Supervisor
@@ -91,5 +91,5 @@ def test_no_prompt_is_longer_than_its_bound(
         **more,
     }
     body = json.dumps(fields, ensure_ascii=ascii_only, separators=(",", ":")).encode()
-    bound = chat_bound(read_costs(decode_request(body)), [TARGET])
+    bound = call_bound(read_costs(decode_request(body)), [TARGET])
     assert prompt_tokens(port, body) <= bound.nano()

@@ -13,6 +13,7 @@ from bench.goals import GATEWAY, SIMULATOR, Row, judge
 from bench.measure import Measurement
 from bench.percentiles import Summary
 from bench.report import Run, lines, table, write
+from bench.scenarios import CLAUDE, dialects
 
 
 def summary(p50: float, p99: float) -> Summary:
@@ -53,6 +54,16 @@ def measurement(target: str, scenario: str, **values: Any) -> Measurement:
 def row(rows: list[Row], label: str) -> Row:
     (found,) = [each for each in rows if each.label == label]
     return found
+
+
+def test_every_load_in_another_dialect_has_a_goal():
+    loads = dialects(1.0)
+    rows = judge([measurement(GATEWAY, load.name, connections=32) for load in loads], None)
+    assert len([row for row in rows if row.verdict == "met"]) == len(loads) == 6
+    assert {load.wanted.dialect for load in loads} == {"openai", "anthropic"}
+    # What is answered in the other dialect is asked for by a model of the other provider.
+    assert {load.model for load in loads if load.name.endswith("_to_anthropic")} == {CLAUDE}
+    assert {load.model for load in loads if load.name.endswith("_to_openai")} == {None}
 
 
 @pytest.mark.parametrize(("cpu", "verdict"), [(0.75, "met"), (0.76, "missed")])

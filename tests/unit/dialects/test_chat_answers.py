@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from torana.core.usage import Usage
-from torana.dialects.openai_chat import decode_answer, encode_error_event
+from torana.dialects.openai_chat.answers import decode_answer
+from torana.dialects.openai_chat.streams import encode_error_event
 from torana.dialects.openai_errors import UpstreamErrorBody, decode_error, encode_error
 from torana.errors import (
     BudgetExceeded,
@@ -294,3 +295,8 @@ def test_of_a_providers_error_whatever_can_be_read_is_read(body, parsed):
 def test_no_error_body_makes_reading_fail(body):
     assert isinstance(decode_error(body), UpstreamErrorBody)
     assert isinstance(decode_error(b'{"error":{"message":' + body + b"}}"), UpstreamErrorBody)
+
+
+def test_an_answer_with_half_a_character_passes_as_it_is():
+    body = rb'{"choices":[{"message":{"content":"a\ud83d"},"finish_reason":"stop"}]}'
+    assert decode_answer(body).body == body

@@ -10,17 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from torana.core.rates import Rate, RateView
-from torana.dialects.openai_chat import (
-    ChatRequest,
-    StreamFold,
-    decode_request,
-    encode_upstream,
-)
+from torana.dialects.openai_chat.requests import decode_request, encode_upstream
+from torana.dialects.openai_chat.streams import ChatFold
 from torana.dialects.openai_errors import rate_headers
 from torana.dialects.openai_labels import end_user_of, metadata_of
+from torana.dialects.wire import WireRequest
 
 
-def request(**fields: Any) -> ChatRequest:
+def request(**fields: Any) -> WireRequest:
     return decode_request(json.dumps({"model": "m", "messages": [], **fields}).encode())
 
 
@@ -166,8 +163,8 @@ def test_only_the_rates_that_there_are_have_headers():
 # --- the visible text of a stream --------------------------------------------------------------
 
 
-def fold(*chunks: dict[str, Any], keeps_text: bool = True) -> StreamFold:
-    made = StreamFold(include_usage=False, keeps_text=keeps_text)
+def fold(*chunks: dict[str, Any], keeps_text: bool = True) -> ChatFold:
+    made = ChatFold(include_usage=False, keeps_text=keeps_text)
     for chunk in chunks:
         data = json.dumps(chunk).encode()
         made.pass_on(b"data: " + data + b"\n\n", data)

@@ -10,10 +10,12 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 import pytest
 
-from torana.dialects import openai_chat_messages
-from torana.dialects.openai_chat import decode_request
-from torana.dialects.openai_chat_costs import AND_MORE, ChatCosts, read_costs
-from torana.dialects.openai_chat_rules import (
+from torana.dialects import costs as cost_values
+from torana.dialects.costs import AND_MORE, CallCosts
+from torana.dialects.openai_chat import messages as openai_chat_messages
+from torana.dialects.openai_chat.costs import read_costs
+from torana.dialects.openai_chat.requests import decode_request
+from torana.dialects.openai_chat.rules import (
     EXTENSIONS,
     FIELDS,
     PART_TYPES,
@@ -21,22 +23,23 @@ from torana.dialects.openai_chat_rules import (
     TOOL_TYPES,
     Rule,
 )
+from torana.errors import InvalidRequest
 
 DOCS = Path(__file__).parents[3] / "docs" / "bounds.md"
 PNG = "data:image/png;base64," + "A" * 10_000
 HELLO = [{"role": "user", "content": "hello"}]
 
 
-def costs_of(body: bytes) -> ChatCosts:
+def costs_of(body: bytes) -> CallCosts:
     return read_costs(decode_request(body))
 
 
-def costs(messages: Any = None, **fields: Any) -> ChatCosts:
+def costs(messages: Any = None, **fields: Any) -> CallCosts:
     body = {"model": "m", "messages": HELLO if messages is None else messages, **fields}
     return costs_of(json.dumps(body, separators=(",", ":")).encode())
 
 
-def parts(*content: Any) -> ChatCosts:
+def parts(*content: Any) -> CallCosts:
     return costs([{"role": "user", "content": list(content)}])
 
 
@@ -44,7 +47,7 @@ def size(value: Any) -> int:
     return len(json.dumps(value, separators=(",", ":")))
 
 
-def raw_messages(messages: str) -> ChatCosts:
+def raw_messages(messages: str) -> CallCosts:
     return costs_of(b'{"model":"m","messages":' + messages.encode() + b"}")
 
 
@@ -115,7 +118,7 @@ def test_the_documentation_states_the_rule_of_every_field():
 
 
 def test_a_plain_call_costs_the_bytes_of_its_messages_and_nothing_has_no_rule():
-    assert costs(temperature=0.5, user="u", metadata={"a": "b"}, stop=["x"]) == ChatCosts(
+    assert costs(temperature=0.5, user="u", metadata={"a": "b"}, stop=["x"]) == CallCosts(
         text_bytes=size(HELLO)
     )
 
@@ -183,7 +186,9 @@ def test_tools_that_a_provider_may_run_are_named(tools, names):
 
 def test_a_tool_cannot_hide_behind_a_second_type():
     body = b'{"model":"m","messages":[],"tools":[{"type":"web_search","type":"function"}]}'
-    assert costs_of(body).unruled == ("tools",)
+    with pytest.raises(InvalidRequest, match="'type' occurs twice") as caught:
+        costs_of(body)
+    assert (caught.value.status, caught.value.param) == (400, "tools")
 
 
 @pytest.mark.parametrize(
@@ -248,7 +253,7 @@ def test_a_conversation_of_texts_and_tool_calls_has_no_names():
         {"role": "tool", "tool_call_id": "c", "content": "content"},
         {"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]},
     ]
-    assert costs(messages) == ChatCosts(text_bytes=size(messages))
+    assert costs(messages) == CallCosts(text_bytes=size(messages))
 
 
 def test_an_images_data_is_not_text():
@@ -358,7 +363,9 @@ IMAGE_PART = '{"type":"image_url","image_url":{"url":"https://example.com/a.png"
     ],
 )
 def test_a_part_cannot_hide_behind_an_equal_key(message):
-    assert raw_messages(f"[{message}]").unruled == ("messages",)
+    with pytest.raises(InvalidRequest, match="occurs twice") as caught:
+        raw_messages(f"[{message}]")
+    assert (caught.value.status, caught.value.param) == (400, "messages")
 
 
 @pytest.mark.parametrize(
@@ -389,7 +396,7 @@ def test_texts_that_look_like_keys_only_cost_a_second_look():
 
 
 def test_odd_messages_that_are_too_long_to_look_into_are_refused_as_a_whole(monkeypatch):
-    monkeypatch.setattr(openai_chat_messages, "_MAX_ODD_BYTES", 100)
+    monkeypatch.setattr(cost_values, "MAX_ODD_BYTES", 100)
     assert costs([{"role": "user", "content": "x" * 200, "odd": 1}]).unruled == ("messages",)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from torana.core.usage import Usage
-from torana.dialects.openai_chat import StreamFold
+from torana.dialects.openai_chat.streams import ChatFold
 from torana.dialects.sse import FrameSplitter, data_of
 from torana.errors import UpstreamGarbage
 
@@ -30,9 +30,9 @@ def frame(data: bytes) -> bytes:
 
 def fold_of(
     *frames: bytes, include_usage: bool = False, model: str | None = None
-) -> tuple[StreamFold, bytes]:
+) -> tuple[ChatFold, bytes]:
     """Feed frames as a stream's reader does; the fold, and what the caller got."""
-    fold = StreamFold(include_usage=include_usage, model=model)
+    fold = ChatFold(include_usage=include_usage, model=model)
     return fold, b"".join(fold.pass_on(one, data_of(one)) for one in frames)
 
 
@@ -182,3 +182,15 @@ def test_a_chunk_over_several_lines_is_still_one_event_with_the_asked_model():
 
 def test_the_usage_chunk_is_taken_out_with_a_rewritten_model_too():
     assert fold_of(frame(chunk(usage=USAGE)), model="asked")[1] == b""
+
+
+HALF = rb'{"model":"theirs","choices":[{"index":0,"delta":{"content":"a\ud83d"}}]}'
+
+
+def test_half_a_character_passes_as_it_is_and_is_replaced_only_where_the_model_is():
+    fold, out = fold_of(frame(HALF), frame(chunk(delta("", finish="stop"))))
+    assert out.startswith(frame(HALF))
+    assert fold.finished
+    assert fold_of(frame(HALF), model="ours")[1] == frame(
+        rb'{"model":"ours","choices":[{"index":0,"delta":{"content":"a\ufffd"}}]}'
+    )

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torana.dialects.openai_chat import decode_request, encode_upstream
+from torana.dialects.openai_chat.requests import decode_request, encode_upstream
+from torana.errors import InvalidRequest
 
 
 def sent(body: bytes | str, model: str = "target") -> bytes:
@@ -60,24 +61,29 @@ def test_fields_keep_their_order_wherever_the_model_stands():
         r'{"\u006dodel":"dear","messages":[],"model":"cheap"}',
     ],
 )
-def test_of_a_repeated_key_one_is_left_and_it_is_the_one_that_was_priced(body):
-    request = decode_request(body.encode())
-    assert request.model == "cheap"
-    passed = encode_upstream(request, model=request.model)
-    assert passed.count(b"model") == 1
-    assert b"dear" not in passed
-    assert json.loads(passed)["model"] == "cheap"
+def test_a_field_that_occurs_twice_is_refused_so_no_other_model_can_hide_behind_the_priced_one(
+    body,
+):
+    with pytest.raises(InvalidRequest, match="'model' occurs twice") as caught:
+        decode_request(body.encode())
+    assert (caught.value.status, caught.value.param) == (400, "model")
 
 
-def test_of_repeated_limits_the_one_that_was_bounded_is_sent():
-    body = b'{"model":"m","messages":[],"max_tokens":9,"max_tokens":5,"n":4,"n":2}'
-    request = decode_request(body)
-    assert (request.max_output, request.choices) == (5, 2)
-    passed = json.loads(encode_upstream(request, model="m"), object_pairs_hook=list)
-    assert [pair for pair in passed if pair[0] in {"n", "max_tokens"}] == [
-        ("max_tokens", 5),
-        ("n", 2),
-    ]
+@pytest.mark.parametrize("field", ["max_tokens", "n", "unknown"])
+def test_every_field_that_occurs_twice_is_refused_by_name(field):
+    body = f'{{"model":"m","messages":[],"{field}":9,"temperature":1,"{field}":5}}'
+    with pytest.raises(InvalidRequest, match="occurs twice") as caught:
+        decode_request(body.encode())
+    assert caught.value.param == field
+
+
+def test_a_stream_option_that_occurs_twice_is_refused_before_anything_is_sent():
+    options = '{"include_usage":true,"include_usage":false}'
+    with pytest.raises(InvalidRequest, match="'include_usage' occurs twice") as caught:
+        decode_request(
+            f'{{"model":"m","messages":[],"stream":true,"stream_options":{options}}}'.encode()
+        )
+    assert caught.value.param == "stream_options"
 
 
 @pytest.mark.parametrize(
@@ -88,7 +94,6 @@ def test_of_repeated_limits_the_one_that_was_bounded_is_sent():
         ("{}", {"include_usage": True}),
         ('{"include_usage":null}', {"include_usage": True}),
         ('{"include_usage":false}', {"include_usage": True}),
-        ('{"include_usage":false,"include_usage":false}', {"include_usage": True}),
         (
             '{"include_obfuscation":false,"future":{"x":[1]}}',
             {"include_obfuscation": False, "future": {"x": [1]}, "include_usage": True},

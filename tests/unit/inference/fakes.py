@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -18,6 +18,7 @@ from torana.core.usage import Usage
 from torana.db.session import Database
 from torana.errors import UpstreamCut
 from torana.inference.caller import CallContext
+from torana.inference.conversations import Conversations
 from torana.inference.idempotency import PURPOSE, AnswerStore
 from torana.inference.open_call import OpenCall
 from torana.ledger.bounds import Bound
@@ -173,7 +174,8 @@ class ScriptedAnswer(Answer):
         self.taken = 0
         """Steps that were read."""
 
-    def chunks(self) -> Iterator[bytes]:
+    def chunks(self, *, silence: float | None = None) -> Iterator[bytes]:
+        del silence
         for step in self._steps:
             if self._exchange.aborted:
                 raise UpstreamCut("aborted")
@@ -247,6 +249,12 @@ def context(link: FakeLink | None = None, **values: Any) -> CallContext:
         "link": link or FakeLink(),
     }
     return CallContext(**(fields | values))
+
+
+def conversations(url: str = "sqlite:////nowhere/at/all.db") -> Conversations:
+    """Conversations that nothing is kept in."""
+    box = SecretBox([SecretStr("s" * 32)], "conversations")
+    return Conversations(Database(url), box, timedelta(0))
 
 
 def store(url: str = "sqlite:////nowhere/at/all.db") -> AnswerStore:

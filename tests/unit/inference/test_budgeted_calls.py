@@ -19,6 +19,7 @@ from tests.unit.inference.test_service import (
 )
 from torana.core.rates import Rate, RateView
 from torana.core.usage import Counted, Usage
+from torana.dialects.openai_chat import OPENAI_CHAT
 from torana.errors import (
     BudgetExceeded,
     BudgetReserved,
@@ -209,7 +210,9 @@ def test_an_answer_that_is_too_large_is_not_kept():
 
 def keyed(service: Service, **fields: Any) -> Any:
     request = {"model": "small", "messages": [], **fields}
-    return service.inference.chat(json.dumps(request).encode(), context(idempotency_key="k"))
+    return service.inference.answer(
+        OPENAI_CHAT, json.dumps(request).encode(), context(idempotency_key="k")
+    )
 
 
 def test_an_answer_is_sealed_with_the_post_of_its_call_only_when_there_is_a_key():

@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.inference.fakes import BOUND, Scene, ScriptedAnswer, Step
 from torana.core.usage import Counted, Usage
-from torana.dialects.openai_chat import StreamFold
+from torana.dialects.openai_chat.streams import ChatFold
 from torana.errors import Draining, LedgerUnavailable, UpstreamCut, UpstreamTimeout
 from torana.inference.chat_stream import ChatStream
 from torana.ledger.records import Status
@@ -37,7 +37,7 @@ class Stream:
         self.scene = scene or Scene()
         self.call = self.scene.open()
         self.answer = ScriptedAnswer(self.scene.exchange, *steps)
-        self.frames = ChatStream(self.call, self.answer, StreamFold(include_usage=include_usage))
+        self.frames = ChatStream(self.call, self.answer, ChatFold(include_usage=include_usage))
 
     @property
     def settlement(self) -> Any:

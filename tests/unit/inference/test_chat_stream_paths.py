@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.unit.inference.fakes import BOUND, Scene, ScriptedAnswer, Step
 from tests.unit.inference.test_chat_stream import COST, DONE, FINISH, HELLO, USAGE, WORLD
-from torana.dialects.openai_chat import StreamFold
+from torana.dialects.openai_chat.streams import ChatFold
 from torana.errors import Draining, LedgerUnavailable, UpstreamCut, UpstreamTimeout
 from torana.inference.chat_stream import ChatStream
 
@@ -54,7 +54,7 @@ def test_a_call_is_settled_once_whatever_happens(script, takes, before, post_fai
         happening(scene, step) if isinstance(step, str) else step for step in script
     ]
     answer = ScriptedAnswer(scene.exchange, *steps)
-    frames = ChatStream(call, answer, StreamFold(include_usage=False))
+    frames = ChatStream(call, answer, ChatFold(include_usage=False))
     if post_fails:
         scene.teller.post_error = LedgerUnavailable("away")
     if before is not None:

@@ -16,8 +16,10 @@ from tests.unit.inference.fakes import (
     ScriptedAnswer,
     Step,
     context,
+    conversations,
     store,
 )
+from torana.dialects.openai_chat import OPENAI_CHAT
 from torana.errors import (
     BudgetExceeded,
     Draining,
@@ -36,10 +38,12 @@ from torana.errors import (
 from torana.inference.answers import JsonAnswer, StreamAnswer
 from torana.inference.retry import RetryPolicy
 from torana.inference.service import CallPolicy, InferenceService, Limits
+from torana.inference.stored_responses import StoredResponses
 from torana.ledger.bounds import CALL_TOKENS
 from torana.ledger.records import Status
-from torana.outbound.client import Answer, Exchange, HttpClient, Timeouts
-from torana.providers.base import Provider, ProviderConfig
+from torana.outbound.client import Answer, HttpClient, Timeouts
+from torana.providers import ProviderConfig, Sending
+from torana.providers.openai import CompatibleProvider
 from torana.providers.upstreams import Upstreams
 from torana.routing.catalog import Catalog, ProviderEntry, Route
 
@@ -60,7 +64,7 @@ CATALOG = Catalog(
 )
 
 
-class FakeProvider(Provider):
+class FakeProvider(CompatibleProvider):
     """Answers each try as the next item says: an error, or the steps of an answer's body."""
 
     def __init__(self, *tries: Exception | list[Step], rewrites: bool = False) -> None:
@@ -75,19 +79,11 @@ class FakeProvider(Provider):
         self.meanwhile: Any = lambda: None
         self.headers = JSON
 
-    def send_chat(
-        self,
-        http: HttpClient,
-        body: bytes,
-        *,
-        request_id: str,
-        attempt: int,
-        timeouts: Timeouts,
-        exchange: Exchange,
-    ) -> Answer:
-        del http, request_id, timeouts
-        self.bodies.append(json.loads(body))
-        self.attempts.append(attempt)
+    def send(self, http: HttpClient, sending: Sending) -> Answer:
+        del http
+        exchange = sending.exchange
+        self.bodies.append(json.loads(sending.body or b""))
+        self.attempts.append(sending.attempt)
         exchange.sent = exchange.sent or self.sends
         self.meanwhile()
         step = self.tries.pop(0)
@@ -120,6 +116,7 @@ class Service:
             ),
             policy=CallPolicy(retry_uncertain=retry_uncertain),
             answers=store(),
+            responses=StoredResponses(conversations()),
         )
 
     def chat(
@@ -127,8 +124,10 @@ class Service:
     ) -> Any:
         body = {"model": "small", "messages": [{"role": "user", "content": "hi"}], **fields}
         values = {} if principal is None else {"principal": principal}
-        return self.inference.chat(
-            json.dumps(body).encode(), context(link, tries_before=tries_before, **values)
+        return self.inference.answer(
+            OPENAI_CHAT,
+            json.dumps(body).encode(),
+            context(link, tries_before=tries_before, **values),
         )
 
     def fails(self, kind: type[ToranaError], **fields: Any) -> ToranaError:

@@ -9,17 +9,14 @@ from hypothesis import strategies as st
 
 from torana.core.money import UNITS, Price, PriceTerms, Rates, Tier, cost
 from torana.core.usage import Usage
-from torana.dialects.openai_chat_costs import ChatCosts
+from torana.dialects.costs import OPENAI_NAMES as NAMES
+from torana.dialects.costs import CallCosts
 from torana.ledger.bounds import (
-    AUDIO_IN,
-    AUDIO_OUT,
     CALL_TOKENS,
-    FILE,
-    IMAGE,
     TOOLS_TOKENS,
     UNKNOWN_MAX_OUTPUT,
     Bound,
-    chat_bound,
+    call_bound,
 )
 from torana.routing.catalog import ModelFacts, Target
 
@@ -43,8 +40,8 @@ def per_token(**rates: int) -> Rates:
     return Rates(**{name: rate * UNITS for name, rate in rates.items()})
 
 
-def text(size: int, **fields) -> ChatCosts:
-    return ChatCosts(text_bytes=size, **fields)
+def text(size: int, **fields) -> CallCosts:
+    return CallCosts(text_bytes=size, **fields)
 
 
 # --- properties --------------------------------------------------------------------------------
@@ -76,7 +73,7 @@ TARGETS = st.builds(
     facts=FACTS,
 )
 COSTS = st.builds(
-    ChatCosts,
+    CallCosts,
     text_bytes=SIZES,
     images=st.integers(0, 20),
     files=st.integers(0, 2),
@@ -89,7 +86,7 @@ COSTS = st.builds(
 )
 
 
-def most_input(costs: ChatCosts, facts: ModelFacts, counted: int | None) -> int:
+def most_input(costs: CallCosts, facts: ModelFacts, counted: int | None) -> int:
     """The longest prompt that the request can be, by the words of docs/bounds.md."""
     words = costs.text_bytes if counted is None else min(counted, costs.text_bytes)
     words += CALL_TOKENS + (TOOLS_TOKENS if costs.tools else 0)
@@ -121,7 +118,7 @@ def split(draw, total: int, names: tuple[str, ...]) -> dict[str, int]:
 def test_no_usage_within_the_limits_costs_more_than_the_bound(
     costs, targets, counted, allowed, data
 ):
-    bound = chat_bound(costs, targets, input_tokens=counted)
+    bound = call_bound(costs, targets, input_tokens=counted)
     used = data.draw(st.sampled_from(targets))
     inputs = (*INPUTS, "input_audio_tokens") if costs.audio_in else INPUTS
     outputs = (*OUTPUTS, "output_audio_tokens") if costs.audio_out else OUTPUTS
@@ -150,7 +147,7 @@ def test_asking_for_more_never_lowers_the_bound(costs, targets, more, audio):
         audio_out=costs.audio_out or audio,
         **{name: getattr(costs, name) + extra for name, extra in more.items()},
     )
-    assert chat_bound(costs, targets).nano() <= chat_bound(larger, targets).nano()
+    assert call_bound(costs, targets).nano() <= call_bound(larger, targets).nano()
 
 
 @given(
@@ -168,7 +165,7 @@ def test_a_dearer_price_never_lowers_the_bound(costs, price, facts, raised, by):
     tiers = tuple(Tier(above=tier.above, rates=dearer(tier.rates)) for tier in terms.tiers)
     higher = Price(id="price_2", terms=PriceTerms(rates=dearer(terms.rates), tiers=tiers))
     bounds = [
-        chat_bound(costs, [Target(provider="p", model="m", price=each, facts=facts)])
+        call_bound(costs, [Target(provider="p", model="m", price=each, facts=facts)])
         for each in (price, higher)
     ]
     assert bounds[0].nano() <= bounds[1].nano()
@@ -178,9 +175,9 @@ def test_a_dearer_price_never_lowers_the_bound(costs, price, facts, raised, by):
 def test_counting_tokens_never_raises_the_bound_and_another_target_never_lowers_it(
     costs, targets, counted
 ):
-    by_bytes = chat_bound(costs, targets)
-    assert chat_bound(costs, targets, input_tokens=counted).nano() <= by_bytes.nano()
-    assert chat_bound(costs, targets[:1]).nano() <= by_bytes.nano()
+    by_bytes = call_bound(costs, targets)
+    assert call_bound(costs, targets, input_tokens=counted).nano() <= by_bytes.nano()
+    assert call_bound(costs, targets[:1]).nano() <= by_bytes.nano()
 
 
 @given(fixed=AMOUNTS, per_output=AMOUNTS, output=SIZES)
@@ -206,61 +203,61 @@ def test_every_token_is_priced_by_its_dearest_class():
         output_audio_tokens=99,
         request=7,
     )
-    bound = chat_bound(text(100, max_output=10, choices=3), [dear])
+    bound = call_bound(text(100, max_output=10, choices=3), [dear])
     assert bound.nano() == (100 + CALL_TOKENS) * 4 + 10 * 3 * 6 + 7
 
 
 def test_tools_are_explained_to_the_model_at_the_callers_cost():
-    with_tools = chat_bound(text(0, tools=True, max_output=1), [target(input_tokens=1)])
+    with_tools = call_bound(text(0, tools=True, max_output=1), [target(input_tokens=1)])
     assert with_tools.nano() == CALL_TOKENS + TOOLS_TOKENS
 
 
 def test_audio_is_priced_as_audio():
     facts = ModelFacts(context_window=1_000)
     heard = target(facts, input_tokens=1, input_audio_tokens=8)
-    assert chat_bound(text(10, audio_in=True, max_output=1), [heard]).nano() == 8_000
+    assert call_bound(text(10, audio_in=True, max_output=1), [heard]).nano() == 8_000
     spoken = target(output_tokens=1, output_audio_tokens=9)
-    assert chat_bound(text(10, audio_out=True, max_output=2), [spoken]).nano() == 18
+    assert call_bound(text(10, audio_out=True, max_output=2), [spoken]).nano() == 18
 
 
 def test_a_prompt_is_never_longer_than_the_context_window_and_images_come_on_top():
     small = target(ModelFacts(context_window=500, image_tokens=70), input_tokens=1)
-    assert chat_bound(text(10**6, max_output=1), [small]).nano() == 500
-    assert chat_bound(text(10**6, images=2, max_output=1), [small]).nano() == 640
+    assert call_bound(text(10**6, max_output=1), [small]).nano() == 500
+    assert call_bound(text(10**6, images=2, max_output=1), [small]).nano() == 640
 
 
 @pytest.mark.parametrize("media", [{"files": 1}, {"audio_in": True}])
 def test_a_file_or_a_recording_may_fill_the_context_window(media):
     facts = ModelFacts(context_window=50_000)
     taker = target(facts, input_tokens=1, input_audio_tokens=1)
-    assert chat_bound(text(10, max_output=1, **media), [taker]).nano() == 50_000
+    assert call_bound(text(10, max_output=1, **media), [taker]).nano() == 50_000
 
 
 def test_a_tier_counts_as_soon_as_the_prompt_can_reach_it():
     long = Tier(above=1_000, rates=per_token(input_tokens=3, output_tokens=9))
     tiered = target(None, long, input_tokens=2, output_tokens=10)
-    short = chat_bound(text(1_000 - CALL_TOKENS, max_output=1), [tiered])
+    short = call_bound(text(1_000 - CALL_TOKENS, max_output=1), [tiered])
     assert short.nano() == 1_000 * 2 + 10
-    reached = chat_bound(text(1_001 - CALL_TOKENS, max_output=1), [tiered])
+    reached = call_bound(text(1_001 - CALL_TOKENS, max_output=1), [tiered])
     # The output may still be the dearer one of the lower tier.
     assert reached.nano() == 1_001 * 3 + 10
 
 
 def test_a_prediction_that_is_not_used_is_output_of_every_choice():
     one = target(output_tokens=2)
-    bound = chat_bound(text(0, prediction_bytes=50, choices=2, max_output=10), [one])
+    bound = call_bound(text(0, prediction_bytes=50, choices=2, max_output=10), [one])
     assert bound.nano() == 2 * 2 * (50 + 10)
 
 
 def test_the_dearest_target_counts_for_each_part():
     reads, writes = target(input_tokens=5, output_tokens=1), target(input_tokens=1, output_tokens=5)
-    bound = chat_bound(text(0, max_output=10), [reads, writes])
+    bound = call_bound(text(0, max_output=10), [reads, writes])
     assert bound.nano() == CALL_TOKENS * 5 + 10 * 5
 
 
 def test_a_call_without_a_price_reserves_nothing():
     unpriced = Target(provider="p", model="m")
-    bound = chat_bound(text(10**6, images=1, files=1, audio_in=True), [unpriced])
+    bound = call_bound(text(10**6, images=1, files=1, audio_in=True), [unpriced])
     assert (bound.nano(), bound.unruled) == (0, ())
 
 
@@ -287,14 +284,14 @@ def test_the_callers_limit_counts_before_the_models_and_that_before_the_routes_a
     requested, model, window, route, output, capped
 ):
     facts = ModelFacts(max_output=model, context_window=window)
-    bound = chat_bound(text(0, max_output=requested), [target(facts, max_output=route)])
+    bound = call_bound(text(0, max_output=requested), [target(facts, max_output=route)])
     assert (bound.output, bound.capped) == (output, capped)
 
 
 def test_one_target_that_must_be_held_is_enough_to_send_the_limit():
     itself = target(ModelFacts(max_output=50))
     held = target(max_output=20)
-    bound = chat_bound(text(0), [itself, held])
+    bound = call_bound(text(0), [itself, held])
     assert (bound.output, bound.capped) == (50, True)
 
 
@@ -306,29 +303,36 @@ ALL_RATES = dict.fromkeys(Rates.__struct_fields__, 1)
 
 
 def test_what_the_catalogue_knows_has_a_rule():
-    assert chat_bound(EVERYTHING, [target(ALL_FACTS, **ALL_RATES)]).unruled == ("plugins",)
+    assert call_bound(EVERYTHING, [target(ALL_FACTS, **ALL_RATES)]).unruled == ("plugins",)
 
 
 def test_what_it_does_not_know_is_named_once():
     blind = target(input_tokens=1, output_tokens=1)
-    bound = chat_bound(EVERYTHING, [blind, blind])
-    assert bound.unruled == ("plugins", IMAGE, FILE, AUDIO_IN, AUDIO_OUT)
+    bound = call_bound(EVERYTHING, [blind, blind])
+    assert bound.unruled == (
+        "plugins",
+        NAMES.image,
+        NAMES.file,
+        NAMES.audio_in,
+        NAMES.audio_out,
+    )
 
 
 @pytest.mark.parametrize(
-    ("rate", "name"), [("input_audio_tokens", AUDIO_IN), ("output_audio_tokens", AUDIO_OUT)]
+    ("rate", "name"),
+    [("input_audio_tokens", NAMES.audio_in), ("output_audio_tokens", NAMES.audio_out)],
 )
 def test_audio_without_a_price_of_its_own_is_named(rate, name):
     deaf = target(ALL_FACTS, **{**ALL_RATES, rate: 0})
-    assert chat_bound(EVERYTHING, [deaf]).unruled == ("plugins", name)
+    assert call_bound(EVERYTHING, [deaf]).unruled == ("plugins", name)
 
 
 def test_at_a_model_that_costs_nothing_everything_has_a_rule():
-    assert chat_bound(EVERYTHING, [target()]).unruled == ("plugins",)
+    assert call_bound(EVERYTHING, [target()]).unruled == ("plugins",)
 
 
 def test_tokens_for_rate_limits_are_a_quarter_of_the_bytes_and_the_output_that_is_allowed():
     facts = ModelFacts(image_tokens=100)
-    assert chat_bound(text(9), [target()]).tokens == 3
-    assert chat_bound(text(9, max_output=5, choices=2), [target()]).tokens == 13
-    assert chat_bound(text(9, images=2), [target(facts)]).tokens == 203
+    assert call_bound(text(9), [target()]).tokens == 3
+    assert call_bound(text(9, max_output=5, choices=2), [target()]).tokens == 13
+    assert call_bound(text(9, images=2), [target(facts)]).tokens == 203

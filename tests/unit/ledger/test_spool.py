@@ -20,8 +20,9 @@ from tests.unit.ledger.test_teller import SETTLEMENT, record
 from torana.core.rates import Rate, RateView
 from torana.core.usage import Usage
 from torana.errors import DiskFull
+from torana.ledger import spool as spool_module
 from torana.ledger.jobs import PostJob
-from torana.ledger.records import Receipt, Settlement
+from torana.ledger.records import KeptResponse, Receipt, Settlement
 from torana.ledger.spool import ROOM, SUFFIX, Spool, frames, orphan
 
 ROOT = Path(__file__).parents[3]
@@ -45,7 +46,13 @@ def settlement(**changes: Any) -> Settlement:
         attempts=[{"n": 1, "outcome": "answered"}],
         answer=b"\x00sealed\xff",
         first_byte_ms=3,
-        **changes,
+        **({"response": response()} | changes),
+    )
+
+
+def response(content: bytes | None = b"\x00sealed\xff") -> KeptResponse:
+    return KeptResponse(
+        id="resp_1", kept_by="torana", content=content, previous_id="resp_0", life=60
     )
 
 
@@ -94,17 +101,49 @@ def test_what_is_appended_during_a_replay_is_not_forgotten(spool):
     assert spool.pending
 
 
-def test_a_large_answer_is_left_out_and_the_figures_are_kept(spool):
-    append(spool, job(1, provider_request_id="x" * 10))
-    big = PostJob(receipt("req_2"), settlement(cost_nano=77))
-    append(spool, PostJob(big.receipt, msgspec.structs.replace(big.settlement, answer=b"x" * ROOM)))
-    append(spool, job(3))
-    kept = [one for one, _ in spool.unreplayed()]
-    assert kept[0] == job(1, provider_request_id="x" * 10)
-    assert kept[1].receipt == big.receipt
-    assert kept[1].settlement == big.settlement.bare()
-    assert (kept[1].settlement.cost_nano, kept[1].settlement.usage.images) == (77, 2)
-    assert kept[2] == job(3)
+def large(number: int, size: int) -> PostJob:
+    """A post that needs more than its room."""
+    return job(number, response=response(b"\x00" * size))
+
+
+def test_a_large_response_is_kept_while_the_disk_has_room(spool):
+    wanted = [job(1), large(2, 5 * 1024 * 1024), job(3)]
+    append(spool, *wanted)
+    assert [one for one, _ in spool.unreplayed()] == wanted
+
+
+def test_a_large_response_takes_no_room_from_open_calls(spool):
+    for _ in range(100):
+        spool.hold()
+    append(spool, large(1, 3 * ROOM))
+    ((_, end),) = spool.unreplayed()
+    assert allocated(spool) >= end + 100 * ROOM
+
+
+def cut_to_figures(spool: Spool, wanted: PostJob) -> None:
+    append(spool, job(1), wanted, job(3))
+    before, kept, after = [one for one, _ in spool.unreplayed()]
+    assert (before, after) == (job(1), job(3))
+    assert kept == PostJob(wanted.receipt, wanted.settlement.bare())
+    assert kept.settlement.response is None
+    assert (kept.settlement.cost_nano, kept.settlement.usage.images) == (2, 2)
+
+
+def test_without_room_for_a_large_response_the_figures_are_kept(spool, monkeypatch):
+    append(spool, job(0))  # The file has its first step.
+    ((_, place),) = spool.unreplayed()
+    spool.replayed(place)
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    cut_to_figures(spool, large(2, 5 * 1024 * 1024))
+
+
+def test_a_file_that_has_grown_long_takes_figures_only(spool, monkeypatch):
+    monkeypatch.setattr(spool_module, "MOST_BYTES", 2 * ROOM)
+    cut_to_figures(spool, large(2, 3 * ROOM))
 
 
 def test_nobody_but_its_account_can_read_a_spool(spool):

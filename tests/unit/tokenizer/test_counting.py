@@ -9,8 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from torana.dialects.openai_chat import decode_request
-from torana.dialects.openai_chat_costs import PromptTexts, prompt_texts, read_costs
+from torana.dialects.costs import PromptTexts
+from torana.dialects.openai_chat.costs import prompt_texts, read_costs
+from torana.dialects.openai_chat.requests import decode_request
 from torana.ledger.bounds import CALL_TOKENS
 from torana.tokenizer import chat_input_tokens, count, known, pieces, visible_output_tokens
 from torana.tokenizer.vocabularies import VOCABULARIES, encoding

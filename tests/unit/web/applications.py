@@ -51,11 +51,21 @@ class EdgeMetrics(RecordingMetrics):
 
 
 class Edge:
-    """An application with its keys and its metrics."""
+    """An application with its keys and its metrics.
+
+    Attributes:
+        catalog: what may be called.
+        inference, free_calls: what a test puts in their methods is what the views call.
+    """
 
     def __init__(self, **settings: Any) -> None:
         self.keys = Keys()
         self.metrics = EdgeMetrics()
+        self.catalog = Catalog(providers={}, routes={}, prices={})
+        self.inference = SimpleNamespace(answer=None)
+        self.free_calls = SimpleNamespace(
+            count_tokens=None, get_response=None, delete_response=None
+        )
         built = Services(
             settings=Settings(
                 _env_file=None,
@@ -65,8 +75,9 @@ class Edge:
             ),
             database=cast("Any", None),
             key_ring=self.keys,
-            catalog=lambda: Catalog(providers={}, routes={}, prices={}),
-            inference=cast("Any", SimpleNamespace(chat=None)),
+            catalog=lambda: self.catalog,
+            inference=cast("Any", self.inference),
+            free_calls=cast("Any", self.free_calls),
             metrics=cast("Metrics", self.metrics),
             hangups=cast("Any", None),
             draining=threading.Event(),

@@ -18,6 +18,7 @@ from torana.db.models.ledger import (
     Reservation,
     UsageRollup,
 )
+from torana.db.models.responses import StoredResponse
 from torana.db.models.tenancy import ApiKey, Membership, Organisation, Project, User
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Project",
     "Provider",
     "Reservation",
+    "StoredResponse",
     "SuspendedTarget",
     "UsageRollup",
     "User",

@@ -1,0 +1,1 @@
+"""Routes in Anthropic's wire format."""
