@@ -56,7 +56,8 @@ class WireFold(ABC):
     """Looks at the frames of a stream as they pass, and gives what goes to the caller.
 
     Attributes:
-        usage: the usage that the provider has told so far.
+        usage: the usage of the whole answer, once the provider has told it; what it tells of an
+            answer's beginning alone is not one.
         done: the provider's last frame was seen; `end` has what is due to the caller then.
     """
 

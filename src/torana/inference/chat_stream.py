@@ -178,14 +178,10 @@ class ChatStream:
             self._succeed()
 
     def _usage_told(self, error: Exception) -> Usage | None:
-        """What an answer that failed has used, if its provider has told all of it.
-
-        Of an answer that did not come to its end a part may be known: Anthropic tells the prompt's
-        at the start, with a token of output that stands for nothing.
-        """
+        """What an answer that failed has used, if its provider has told all of it."""
         if isinstance(error, UpstreamError) and error.usage is not None:
             return error.usage
-        return self._fold.usage if self._fold.finished else None
+        return self._fold.usage
 
     def _post_failure(self, error: ToranaError, usage: Usage | None) -> None:
         fold = self._fold

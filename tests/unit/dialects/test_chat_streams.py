@@ -9,7 +9,7 @@ import pytest
 
 from torana.core.usage import Usage
 from torana.dialects.openai_chat.streams import ChatFold
-from torana.dialects.sse import FrameSplitter, data_of
+from torana.dialects.sse import FrameSplitter, data_of, encode
 from torana.errors import UpstreamGarbage
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
@@ -194,3 +194,14 @@ def test_half_a_character_passes_as_it_is_and_is_replaced_only_where_the_model_i
     assert fold_of(frame(HALF), model="ours")[1] == frame(
         rb'{"model":"ours","choices":[{"index":0,"delta":{"content":"a\ufffd"}}]}'
     )
+
+
+def test_a_usage_that_is_told_with_every_chunk_counts_at_the_end_only():
+    fold = ChatFold(include_usage=True)
+    usage = {"prompt_tokens": 5, "completion_tokens": 1}
+    begun = {"choices": [{"index": 0, "delta": {"content": "a"}}], "usage": usage}
+    ended = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": usage}
+    for value, told in ((begun, None), (ended, Usage(input_tokens=5, output_tokens=1))):
+        data = json.dumps(value).encode()
+        fold.pass_on(encode(data), data)
+        assert fold.usage == told

@@ -187,7 +187,8 @@ class MessageReader(StreamReader):
         if usage is None:
             return []
         self._told = merged(self._told, usage)
-        told = usage_of(self._told)
+        # Before the end it is what there was so far: too little.
+        told = usage_of(self._told) if self._stop is not None else None
         return [] if told is None else [UsageTold(told)]
 
     def _end(self) -> list[Event]:

@@ -77,7 +77,7 @@ class MessageFold(WireFold):
             counted.
 
     Attributes:
-        usage: the usage that the provider has told so far.
+        usage: the usage of the whole answer, once the provider has told it.
         done: `message_stop` was seen.
     """
 
@@ -152,10 +152,10 @@ class MessageFold(WireFold):
                 self._told = merged(self._told, event.message.usage)
             return frame if self._model is None else _renamed(data, self._model)
         if kind == "message_delta":
-            self._note(event.usage)
             self._stopped = self._stopped or (
                 event.delta is not None and event.delta.stop_reason is not None
             )
+            self._note(event.usage)
         elif kind == "message_stop":
             self.done = True
             self._end = frame
@@ -167,7 +167,8 @@ class MessageFold(WireFold):
     def _note(self, usage: WireUsage | None) -> None:
         if usage is not None:
             self._told = merged(self._told, usage)
-            self.usage = usage_of(self._told)
+            # Before the end it is what there was so far: too little.
+            self.usage = usage_of(self._told) if self._stopped else None
 
 
 def _renamed(data: bytes, model: str) -> bytes:

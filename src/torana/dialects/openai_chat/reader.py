@@ -124,7 +124,8 @@ class ChatReader(StreamReader):
         self._read_choices(told, events)
         if told.service_tier is not None:
             self._tier = told.service_tier
-        if told.usage is not None:
+        if told.usage is not None and (not told.choices or self.finished):
+            # Some servers tell it with every chunk: so far, it is too little.
             usage = usage_of(told.usage)
             events += [] if usage is None else [UsageTold(usage)]
             if not told.choices and self._finish is not None:

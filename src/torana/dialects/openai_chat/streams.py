@@ -25,7 +25,7 @@ class ChatFold(WireFold):
             counted.
 
     Attributes:
-        usage: the usage that the provider has told so far.
+        usage: the usage of the whole answer, once the provider has told it.
         done: `[DONE]` was seen.
     """
 
@@ -104,14 +104,15 @@ class ChatFold(WireFold):
         return _visible(piece)
 
     def _note(self, chunk: Chunk) -> None:
-        if chunk.usage is not None:
-            self.usage = usage_of(chunk.usage)
         for choice in chunk.choices or ():
             self._seen.add(choice.index)
             if self._deltas is not None:
                 self._deltas.append(self._piece_of(choice).copy())
             if choice.finish_reason is not None:
                 self._finished.add(choice.index)
+        if chunk.usage is not None and (not chunk.choices or self.finished):
+            # Some servers tell it with every chunk: so far, it is too little.
+            self.usage = usage_of(chunk.usage)
 
 
 class _Delta(msgspec.Struct):

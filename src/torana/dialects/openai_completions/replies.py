@@ -204,7 +204,8 @@ class CompletionReader(StreamReader):
         for choice in told.choices or ():
             if choice.index == 0:
                 self._read_choice(choice, events)
-        if told.usage is not None:
+        if told.usage is not None and (not told.choices or self.finished):
+            # Some servers tell it with every chunk: so far, it is too little.
             usage = usage_of(told.usage)
             events += [] if usage is None else [UsageTold(usage)]
             if not told.choices and self._finish is not None:

@@ -238,8 +238,9 @@ def test_a_zero_at_the_end_takes_the_place_of_a_figure_at_the_start():
     folded = fold()
     usage = {"input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 3}
     passed(folded, [START, event("message_delta", delta={}, usage=usage)])
+    assert (folded.usage, folded.finished) == (None, False)  # So far: too little.
+    passed(folded, [event("message_delta", delta={"stop_reason": "end_turn"}, usage=usage)])
     assert folded.usage == Usage(cache_write_1h_tokens=7, output_tokens=3)
-    assert not folded.finished
 
 
 def test_unknown_events_comments_and_pings_pass():

@@ -377,7 +377,8 @@ def test_the_usage_that_message_start_does_not_know_is_told_at_the_end():
 def test_the_usage_of_a_stream_is_merged_and_a_zero_is_a_zero():
     reply = reply_of()
     assert reply.usage == Usage(input_tokens=9, output_tokens=5)
-    zero = event("message_delta", delta={}, usage={"input_tokens": 0, "output_tokens": 0})
+    end = {"stop_reason": "end_turn"}
+    zero = event("message_delta", delta=end, usage={"input_tokens": 0, "output_tokens": 0})
     told = [e for e in read(START, zero) if isinstance(e, UsageTold)]
     assert told[-1].usage == Usage()
 
