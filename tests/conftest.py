@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from bench import postgres
 from tests.support import databases
 from torana.db.session import Database
+
+# Properties are judged by their truth, never by the clock, and the suite tries the same examples
+# each time: what chance finds is for `make fuzz` and `make chaos`.
+settings.register_profile("torana", deadline=None, max_examples=60, derandomize=True)
+settings.load_profile("torana")
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ def test_the_books_agree_with_a_model_after_every_step(is_long):
             max_examples=2000 if is_long else 15,
             stateful_step_count=60 if is_long else 25,
             deadline=None,
+            derandomize=not is_long,
             suppress_health_check=list(HealthCheck),
         ),
     )

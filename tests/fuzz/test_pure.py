@@ -41,6 +41,7 @@ MOST_TOKENS = 10**13
 fuzzed = settings(
     max_examples=choose(30, 4_500),
     deadline=None,
+    derandomize=choose(short=True, long=False),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 

@@ -43,6 +43,7 @@ HEADERS: st.SearchStrategy[dict[str, str]] = st.one_of(
 )
 _PATIENT = settings(
     deadline=None,
+    derandomize=choose(short=True, long=False),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 fuzz_calls = settings(_PATIENT, max_examples=choose(12, 1_800))

@@ -38,10 +38,6 @@ class Kept(msgspec.Struct, frozen=True):
 _decoder = msgspec.json.Decoder(Kept)
 
 
-class _Identified(msgspec.Struct):
-    id: str
-
-
 class _Item(msgspec.Struct):
     type: str | None = None
     id: str | None = None
@@ -184,10 +180,11 @@ class StoredResponses:
                     msgspec.Raw(response),
                 )
                 content = msgspec.json.encode(kept)
+            response_id = _id_of(msgspec.Raw(response))
+            if response_id is None:
+                return None  # Nobody could come back to it.
             return self._conversations.keep(
-                msgspec.json.decode(response, type=_Identified).id,
-                content=content,
-                previous_id=begun.previous_id,
+                response_id, content=content, previous_id=begun.previous_id
             )
 
         return keep

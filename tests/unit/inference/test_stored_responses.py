@@ -160,6 +160,14 @@ def test_where_nothing_is_kept_the_provider_is_told_to_keep_nothing_either():
     assert read(gateway.responses_call("claude/claude-opus-5"))["store"] is False
 
 
+@pytest.mark.parametrize("odd", [None, 7, {"a": 1}])
+def test_an_answer_whose_id_is_none_is_not_kept_and_the_call_goes_well(gateway, odd):
+    gateway.openai.says(response(id=odd))
+    assert read(gateway.responses_call("openai/gpt-4o", "hi"))["id"] == odd
+    settlement = gateway.teller.settlement
+    assert (settlement.status.value, settlement.response) == ("ok", None)
+
+
 def test_a_conversation_that_is_too_large_is_not_kept_and_the_call_goes_well(gateway):
     gateway.claude.says(message())
     answer = read(gateway.responses_call("claude/claude-opus-5", "x" * (MOST_BYTES + 1)))
