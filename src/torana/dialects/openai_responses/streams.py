@@ -141,7 +141,7 @@ class ResponsesFold(WireFold):
                 self._note(summary_decoder.decode(event.response), failed=not ended)
             response = bytes(event.response)
             if ended:
-                response.decode()  # The decoder checks the text only of what it reads.
+                data.decode()  # The decoder checks the text only of what it reads.
             if self._model is not None:
                 response = wire.with_model(response, self._model)
                 fields = _fields_decoder.decode(data)
