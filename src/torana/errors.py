@@ -182,6 +182,26 @@ class ValidationFailed(ToranaError):
         self.problems = problems
 
 
+class HostNotAllowed(InvalidRequest):
+    """A provider would be at a private address that nobody has allowed."""
+
+    code = "host_not_allowed"
+
+
+class NoTargetFits(InvalidRequest):
+    """None of a route's targets may answer a call such as this one."""
+
+    code = "no_target_fits"
+    should_retry = False
+
+
+class GuardrailBlocked(InvalidRequest):
+    """A guardrail does not let a prompt or an answer pass; its words are never told."""
+
+    code = "guardrail_blocked"
+    should_retry = False
+
+
 class TranslationLoss(ToranaError):
     """The model's provider speaks another dialect, which can't say all of the request.
 
@@ -336,6 +356,9 @@ class UpstreamError(ToranaError):
         billable: it may have done the work, so the call costs its usage or its bound.
         retryable: it surely did not do the work, or it asks to be asked again.
         usage: what it says that the failed call has used, if it says so.
+        cooldown: seconds for which it wants no more calls, by its `retry-after` or by the headers
+            that say when its limits are full again.
+        other_key: another of its keys may be tried at once.
     """
 
     status = 502
@@ -344,6 +367,8 @@ class UpstreamError(ToranaError):
     billable: ClassVar[bool] = False
     retryable: bool = False
     usage: Usage | None = None
+    cooldown: float | None = None
+    other_key: bool = False
 
 
 class UpstreamUnreachable(UpstreamError):
@@ -351,6 +376,22 @@ class UpstreamUnreachable(UpstreamError):
 
     code = "upstream_unreachable"
     retryable = True
+
+
+class UpstreamForbidden(UpstreamError):
+    """The provider's host has an address that calls may not go to; nothing was sent."""
+
+    code = "upstream_address_forbidden"
+    log_level = logging.ERROR
+    should_retry = False
+
+
+class NoTargetAvailable(UpstreamError):
+    """All targets of a route are closed to calls for a while; nothing was sent."""
+
+    status = 503
+    code = "no_target_available"
+    should_retry = True
 
 
 class UpstreamTimeout(UpstreamError):

@@ -11,14 +11,21 @@ from functools import partial
 
 from torana.admin.configuration import REFRESH_SECONDS, Configuration
 from torana.auth.api_keys import KeyRing
+from torana.coordination import open_redis
+from torana.coordination.health_sync import SYNC_SECONDS, HealthSync
 from torana.core.ids import new_id
 from torana.db.session import Database
+from torana.inference.asking import CallPolicy
+from torana.inference.cache import AnswerCache
+from torana.inference.cache_store import RENEW_SECONDS
 from torana.inference.conversations import PURPOSE as CONVERSATIONS
 from torana.inference.conversations import Conversations
 from torana.inference.free_calls import FreeCalls
+from torana.inference.health import Health
 from torana.inference.idempotency import PURPOSE, AnswerStore
+from torana.inference.limits import Limits
 from torana.inference.retry import RetryPolicy
-from torana.inference.service import CallPolicy, InferenceService, Limits
+from torana.inference.service import InferenceService
 from torana.inference.stored_responses import StoredResponses
 from torana.ledger.accounts import open_from_templates
 from torana.ledger.open_lane import open_lane
@@ -29,6 +36,7 @@ from torana.loops import Loop
 from torana.obs import logs
 from torana.obs.metrics import open_metrics
 from torana.outbound.client import HttpClient, Timeouts
+from torana.routing.health import HealthPolicy
 from torana.secret_box import SecretBox
 from torana.settings import Settings
 from torana.web.application import create_app
@@ -49,6 +57,14 @@ def build(settings: Settings) -> ToranaApp:
     configuration = Configuration(settings, database)
     owner = OwnerHeartbeat(database, owner_id=new_id("own"), kind="web")
     spool = Spool(settings.spool_dir, owner.owner_id)
+    redis = None
+    if settings.redis_url is not None:
+        redis = open_redis(settings.redis_url.get_secret_value(), failed=metrics.redis_error)
+    health = Health(
+        HealthPolicy(failures=settings.breaker_failures, open_seconds=settings.breaker_seconds),
+        metrics=metrics,
+    )
+    cache = AnswerCache(redis, settings.secret_keys)
     teller = Teller(
         open_lane(database, owner.owner_id),
         metrics,
@@ -59,6 +75,8 @@ def build(settings: Settings) -> ToranaApp:
         Loop("configuration", configuration.refresh, seconds=REFRESH_SECONDS),
         Loop("heartbeat", owner.beat, seconds=BEAT_SECONDS),
         Loop("spool", teller.replay, seconds=SPOOL_SECONDS),
+        Loop("health", HealthSync(health, redis).run_once, seconds=SYNC_SECONDS),
+        Loop("cache", cache.renew, seconds=RENEW_SECONDS),
     )
     hangups = HangupWatcher()
     hangups.start()
@@ -97,7 +115,8 @@ def build(settings: Settings) -> ToranaApp:
             timeouts=timeouts,
             retry=RetryPolicy(attempts=settings.retry_attempts),
             total=settings.total_timeout,
-            drain=settings.drain_seconds if settings.disconnect_policy == "drain" else 0.0,
+            disconnect=settings.disconnect_policy,
+            drain=settings.drain_seconds,
         ),
         policy=CallPolicy(
             free_fields=frozenset(settings.free_fields),
@@ -105,6 +124,8 @@ def build(settings: Settings) -> ToranaApp:
         ),
         answers=AnswerStore(database, SecretBox(settings.secret_keys, PURPOSE)),
         responses=responses,
+        health=health,
+        cache=cache,
     )
     return create_app(
         Services(
@@ -119,6 +140,7 @@ def build(settings: Settings) -> ToranaApp:
                 timeouts=timeouts,
                 responses=responses,
             ),
+            health=health,
             metrics=metrics,
             hangups=hangups,
             draining=draining,

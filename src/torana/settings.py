@@ -94,7 +94,18 @@ class Settings(BaseSettings):
     total_timeout: float = Field(
         600.0, gt=0, le=86_400, description="Seconds one call may take in all."
     )
-    retry_attempts: int = Field(3, ge=1, le=10, description="Most attempts for one call.")
+    retry_attempts: int = Field(
+        3, ge=1, le=10, description="Most attempts for one call, at whichever targets."
+    )
+    breaker_failures: int = Field(
+        5, ge=1, le=1000, description="Failures one after another that close a target to calls."
+    )
+    breaker_seconds: float = Field(
+        5.0,
+        gt=0,
+        le=3600,
+        description="Seconds until a closed target is tried again; doubled while it keeps failing.",
+    )
     retry_uncertain: bool = Field(
         False,
         description="Try again also after an attempt that the provider may have processed; each "
@@ -237,6 +248,11 @@ def load_settings(**overrides: object) -> Settings:
 def _setting_name(location: tuple[int | str, ...]) -> str:
     name = str(location[0])
     return name if name.isupper() else f"TORANA_{name.upper()}"
+
+
+def environment_value(name: str) -> str | None:
+    """A variable that an administrator names, such as one that holds a provider's key."""
+    return os.environ.get(name)  # noqa: TID251 -- this module is the reader of the environment
 
 
 def child_environment(**values: str) -> dict[str, str]:

@@ -144,7 +144,7 @@ def _wrap_answers(points: Failpoints) -> None:
 
     def send_and_reach(self: Provider, http: Any, sending: Sending) -> Answer:
         answer = send(self, http, sending)
-        found = _MODEL.search(sending.body or b"")
+        found = _MODEL.search(sending.body if isinstance(sending.body, bytes) else b"")
         if found is not None:
             points.reach("answer_begins", found[1].decode())
         return answer

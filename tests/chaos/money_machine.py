@@ -190,9 +190,9 @@ class Money(RuleBasedStateMachine):
         if call.is_abandoned:
             assert isinstance(outcome, Gone)
         elif isinstance(outcome, Extended):
-            call.bound = max(call.bound, job.bound_nano)
+            call.bound = max(call.bound, job.further.bound_nano)
             # What it was extended to is within the limit of every budget that still runs.
-            assert job.bound_nano == job.receipt.bound_nano or self.rooms_of(call) >= 0
+            assert job.further.bound_nano == job.receipt.bound_nano or self.rooms_of(call) >= 0
         else:
             assert isinstance(outcome, Refused)
             assert outcome.used + outcome.needed > outcome.limit

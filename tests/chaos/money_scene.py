@@ -18,6 +18,7 @@ from unittest.mock import patch
 
 from sqlalchemy import select
 
+from tests.support.further import further
 from torana.admin.keys import create_key
 from torana.admin.tenancy import create_project, create_user, ensure_defaults
 from torana.auth.api_keys import KeyRing
@@ -207,7 +208,7 @@ class Scene:
                 record=old.record,
                 admitted_at=old.admitted_at,
                 balance_ids=old.balance_ids,
-                bound_nano=job.bound_nano,
+                bound_nano=outcome.bound_nano,
             )
 
     def balances(self) -> list[Balance]:
@@ -222,7 +223,7 @@ def admission(record: CallRecord, *, fixed: int, output: int) -> AdmitJob:
 
 
 def extension(receipt: Receipt, bound: int) -> ExtendJob:
-    return ExtendJob(receipt, bound)
+    return ExtendJob(receipt, further(receipt, bound))
 
 
 def posting(receipt: Receipt, cost: int) -> PostJob:

@@ -157,6 +157,7 @@ class KeyRing:
                 account_ids=tuple(sorted(accounts)),
                 role=key.role,
                 models=tuple(key.models) if key.models is not None else None,
+                cache_seconds=key.cache_seconds,
                 expires_at=key.expires_at,
                 # A role that this version does not know gives no more than a caller may do.
                 permissions=KEY_ROLES.get(key.role, KEY_PERMISSIONS),

@@ -17,6 +17,9 @@ class Permission(StrEnum):
     READ_ORGANISATION = "read_organisation"
     MANAGE_BUDGETS = "manage_budgets"
     MANAGE_PRICES = "manage_prices"
+    MANAGE_PROVIDERS = "manage_providers"
+    MANAGE_MODELS = "manage_models"
+    MANAGE_GUARDRAILS = "manage_guardrails"
 
 
 KEY_PERMISSIONS = frozenset(
@@ -34,6 +37,9 @@ ADMIN_KEY_PERMISSIONS = KEY_PERMISSIONS | {
     Permission.READ_ORGANISATION,
     Permission.MANAGE_BUDGETS,
     Permission.MANAGE_PRICES,
+    Permission.MANAGE_PROVIDERS,
+    Permission.MANAGE_MODELS,
+    Permission.MANAGE_GUARDRAILS,
 }
 """What an administrator's API key may do, all of it within its own organisation."""
 

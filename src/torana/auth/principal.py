@@ -17,6 +17,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
         account_ids: the accounts that judge its calls, sorted as they are locked.
         role: `caller` or `admin`, of the key.
         models: names that it may ask for, None for all; `gpt-4o*` stands for a beginning.
+        cache_seconds: how long answers to its calls are kept for the same request; 0 keeps none,
+            None leaves it to the route.
         expires_at: until when the credential is good; None for ever.
     """
 
@@ -30,6 +32,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     account_ids: tuple[str, ...]
     role: str = "caller"
     models: tuple[str, ...] | None = None
+    cache_seconds: int | None = None
     expires_at: datetime | None = None
     permissions: frozenset[Permission] = KEY_PERMISSIONS
 

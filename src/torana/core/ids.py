@@ -12,7 +12,21 @@ import uuid
 from typing import Literal
 
 Prefix = Literal[
-    "org", "user", "mem", "proj", "key", "prov", "route", "price", "bal", "bud", "evt", "req", "own"
+    "org",
+    "user",
+    "mem",
+    "proj",
+    "key",
+    "prov",
+    "pkey",
+    "route",
+    "guard",
+    "price",
+    "bal",
+    "bud",
+    "evt",
+    "req",
+    "own",
 ]
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"

@@ -19,13 +19,21 @@ UNITS = 1_000_000
 _DIGITS = 40
 _LARGEST = 2**63 - 1
 """What a column holds."""
+AS_PLAIN = -1
+"""Stands for "as much as plain tokens", in prices that were made before there was a class."""
+ANY = "*"
+_UNSAID = "auto"
 
 
 class Rates(msgspec.Struct, frozen=True, kw_only=True):
     """What each class of units costs, in nano-dollars per million of them.
 
     Attributes:
-        images: per million images made.
+        input_image_tokens, output_image_tokens: as plain input and output where they are not said.
+        images: per million images made, of any size; `PriceTerms.image_variants` knows more.
+        characters: per million characters that are read aloud.
+        audio_seconds: per million seconds of audio heard.
+        searches: per million units of search.
         request: per million calls.
     """
 
@@ -34,11 +42,23 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True):
     cache_write_tokens: int = 0
     cache_write_1h_tokens: int = 0
     input_audio_tokens: int = 0
+    input_image_tokens: int = AS_PLAIN
     output_tokens: int = 0
     reasoning_tokens: int = 0
     output_audio_tokens: int = 0
+    output_image_tokens: int = AS_PLAIN
     images: int = 0
+    characters: int = 0
+    audio_seconds: int = 0
+    searches: int = 0
     request: int = 0
+
+    def __post_init__(self) -> None:
+        # A class that a stored price does not know costs what it might.
+        if self.input_image_tokens == AS_PLAIN:
+            msgspec.structs.force_setattr(self, "input_image_tokens", self.input_tokens)
+        if self.output_image_tokens == AS_PLAIN:
+            msgspec.structs.force_setattr(self, "output_image_tokens", self.output_tokens)
 
     @property
     def dearest_input(self) -> int:
@@ -69,12 +89,53 @@ class PriceTerms(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         rates: without long context.
         tiers: by rising `above`.
+        image_variants: what an image costs by `SIZE/QUALITY`, such as `1024x1024/high`, in the unit
+            of `Rates.images`; `*` stands for any size or any quality. It takes the place of
+            `Rates.images` in every tier.
         batch_percent: what a call of a provider's batch API costs, in percent of the others.
     """
 
     rates: Rates
     tiers: tuple[Tier, ...] = ()
+    image_variants: dict[str, int] = {}
     batch_percent: int = 100
+
+    def for_image(self, size: str | None, quality: str | None) -> PriceTerms:
+        """The terms of a call that makes images of one kind; None is what the caller leaves open.
+
+        The variant that says most wins: both, the size alone, the quality alone. What the caller
+        leaves open costs what the dearest variant does that it can come to, unless there is one for
+        `auto`.
+        """
+        if not self.image_variants:
+            return self
+        size, quality = size or _UNSAID, quality or _UNSAID
+        images = self._variant(size, quality)
+        return PriceTerms(
+            rates=msgspec.structs.replace(self.rates, images=images),
+            tiers=tuple(
+                Tier(above=tier.above, rates=msgspec.structs.replace(tier.rates, images=images))
+                for tier in self.tiers
+            ),
+            batch_percent=self.batch_percent,
+        )
+
+    def _variant(self, size: str, quality: str) -> int:
+        variants = self.image_variants
+        for name in (f"{size}/{quality}", f"{size}/{ANY}", f"{ANY}/{quality}"):
+            if name in variants:
+                return variants[name]
+        reachable = [
+            rate
+            for name, rate in variants.items()
+            if all(
+                part in (asked, ANY) or _UNSAID in {part, asked}
+                for part, asked in zip(name.split("/"), (size, quality), strict=False)
+            )
+        ]
+        if reachable:
+            return max(*reachable, self.rates.images)
+        return self.rates.images or max(variants.values())
 
     def rates_for(self, total_input: int) -> Rates:
         """The rates of a call with so many tokens of prompt."""
@@ -94,6 +155,16 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     terms: PriceTerms
+
+
+def measures(usage: Usage, price: Price) -> bool:
+    """Whether a usage tells what a call costs by a price: it has a unit that the price knows.
+
+    A provider that reports seconds says nothing of a call that is priced by tokens.
+    """
+    rates = price.terms.rates_for(usage.total_input)
+    priced = [name for name in CLASSES if getattr(rates, name)]
+    return not priced or any(getattr(usage, name) for name in priced)
 
 
 def cost(usage: Usage, price: Price, *, batch: bool = False) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-HEAD = "0003"
+HEAD = "0005"
 
 
 def stored_revision(session: Session) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Protocol
 from urllib.parse import quote
@@ -14,15 +14,17 @@ from torana.core.clock import utc_now
 from torana.core.money import format_usd
 from torana.dialects import anthropic_errors, openai_errors
 from torana.dialects.base import ChatDialect, ReplyFrame, WireAnswer, WireFold, lost_of
+from torana.dialects.sse import FrameSplitter
 from torana.dialects.translated import TranslatedFold
 from torana.errors import UpstreamGarbage
+from torana.inference.cache_terms import CACHE_HEADER
 from torana.inference.chat_stream import ChatStream
 from torana.inference.idempotency import StoredAnswer
+from torana.inference.keeping import Keeping, StreamKeeping
 from torana.inference.open_call import OpenCall
 from torana.inference.planning import Plan
 from torana.inference.schema_check import follows, unfenced
 from torana.inference.wires import Wire
-from torana.ledger.records import KeptResponse
 from torana.outbound.client import Answer
 from torana.providers import Provider
 
@@ -58,31 +60,19 @@ class StreamAnswer(msgspec.Struct, frozen=True):
 
 
 class StoredFrames:
-    """The frames of a stored stream, all at once."""
+    """The frames of a stored stream, one after another."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
 
     def __iter__(self) -> Iterator[bytes]:
-        yield self._body
+        splitter = FrameSplitter()
+        yield from splitter.feed(self._body)
+        if splitter.rest:
+            yield splitter.rest
 
     def close(self) -> None:
         """Nothing is open."""
-
-
-class Keeping(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be kept of an answer.
-
-    Attributes:
-        seal: encrypts an answer for the caller's Idempotency-Key; None when there is no such key.
-        response: turns the JSON of an answer into what lets the caller come back to it; None when
-            it is not wanted.
-        previous_id: of the answer that the call goes on from, where Torana keeps that.
-    """
-
-    seal: Callable[[StoredAnswer], bytes | None] | None = None
-    response: Callable[[bytes], KeptResponse | None] | None = None
-    previous_id: str | None = None
 
 
 def json_answer(
@@ -102,16 +92,16 @@ def json_answer(
         answer.close()
     headers |= schema_header | dropped_header(lost_of(*plan.wire.lost, *parsed.lost))
     headers["x-torana-cost-usd"] = format_usd(call.cost_of(parsed.usage))
-    sealed = None
-    if keeping.seal is not None:
-        sealed = keeping.seal(StoredAnswer(parsed.body, _kept(headers), streamed=False))
+    stored = StoredAnswer(parsed.body, _kept(headers), streamed=False)
     call.succeed(
         parsed.usage,
-        answer=sealed,
-        response=_kept_response(keeping, parsed.kept),
+        answer=None if keeping.seal is None else keeping.seal(stored),
+        response=keeping.kept_response(parsed.kept),
         lost=parsed.lost,
     )
-    return JsonAnswer(parsed.body, headers)
+    if keeping.lead is not None:
+        keeping.lead.keep(stored)
+    return JsonAnswer(parsed.body, headers | cache_header(keeping))
 
 
 def _parsed(
@@ -156,19 +146,18 @@ def stream_answer(
     headers = answer_headers(call, plan) | dropped_header(plan.wire.lost)
     if plan.wire.schema is not None:
         headers[SCHEMA_HEADER] = "instructed"
-    seal = keeping.seal
-
-    def seal_frames(body: bytes) -> bytes | None:
-        return None if seal is None else seal(StoredAnswer(body, _kept(headers), streamed=True))
-
     stream = ChatStream(
         call,
         answer,
         _fold(call, plan, provider, keeping),
-        seal=None if seal is None else seal_frames,
-        keep=lambda kept: _kept_response(keeping, kept),
+        keeping=StreamKeeping(keeping, _kept(headers)),
     )
-    return StreamAnswer(stream, headers)
+    return StreamAnswer(stream, headers | cache_header(keeping))
+
+
+def cache_header(keeping: Keeping) -> dict[str, str]:
+    """Whether an answer that was made could have come from the cache."""
+    return {CACHE_HEADER: "bypass" if keeping.lead is None else "miss"}
 
 
 def _fold(call: OpenCall, plan: Plan, provider: Provider, keeping: Keeping) -> WireFold:
@@ -211,10 +200,6 @@ def _frame(call: OpenCall, wire: Wire, keeping: Keeping, shown: str | None) -> R
         previous_id=keeping.previous_id,
         stored=keeping.response is not None,
     )
-
-
-def _kept_response(keeping: Keeping, kept: bytes | None) -> KeptResponse | None:
-    return None if kept is None or keeping.response is None else keeping.response(kept)
 
 
 def _kept(headers: dict[str, str]) -> dict[str, str]:

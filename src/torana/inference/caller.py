@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 
 from torana.auth.principal import Principal
+from torana.inference.cache_terms import CacheWish
 
 
 class CallerLink(Protocol):
@@ -49,6 +50,10 @@ class CallContext(msgspec.Struct, frozen=True, kw_only=True):
         tags: the caller's labels beside those of the body.
         strict: what can't be said in the provider's dialect is an error.
         forwarded: headers that mean something to a provider of the caller's own dialect.
+        region: the caller wants its call answered there only.
+        timeout: seconds after which it wants its call ended.
+        patience: seconds after which its SDK gives the call up; no try begins later than that.
+        cache: what it wishes of the answer cache.
     """
 
     request_id: str
@@ -60,3 +65,7 @@ class CallContext(msgspec.Struct, frozen=True, kw_only=True):
     tags: dict[str, str] = {}
     strict: bool = False
     forwarded: Mapping[str, str] = {}
+    region: str | None = None
+    timeout: float | None = None
+    patience: float | None = None
+    cache: CacheWish | None = None

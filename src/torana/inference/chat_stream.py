@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from torana.core.usage import Usage
 from torana.dialects.base import WireFold
@@ -22,9 +22,8 @@ from torana.errors import (
     UpstreamError,
     UpstreamGarbage,
 )
-from torana.inference.idempotency import MOST_BYTES
+from torana.inference.keeping import Keeping, StreamKeeping
 from torana.inference.open_call import OpenCall
-from torana.ledger.records import KeptResponse
 from torana.outbound.client import Answer
 
 logger = logging.getLogger("torana.call")
@@ -44,8 +43,7 @@ class ChatStream:
         call: the open call; this stream settles it.
         answer: the provider's answer, status and headers read.
         fold: looks at the frames as they pass.
-        seal: encrypts all frames, when they are to be kept for the caller's Idempotency-Key.
-        keep: what lets the caller come back to the answer, from what the fold has kept of it.
+        keeping: collects what is to be kept of it.
         ping_seconds: how long the provider may be silent before the caller gets a sign of life.
     """
 
@@ -55,17 +53,13 @@ class ChatStream:
         answer: Answer,
         fold: WireFold,
         *,
-        seal: Callable[[bytes], bytes | None] | None = None,
-        keep: Callable[[bytes | None], KeptResponse | None] | None = None,
+        keeping: StreamKeeping | None = None,
         ping_seconds: float = PING_SECONDS,
     ) -> None:
         self._call = call
         self._ping_seconds = ping_seconds
         self._spoke_at = time.monotonic()
-        self._seal = seal
-        self._keep = keep
-        self._kept: list[bytes] = []
-        self._kept_size = 0
+        self._keeping = keeping or StreamKeeping(Keeping(), {})
         self._answer = answer
         self._fold = fold
         self._chunks = answer.chunks(silence=ping_seconds)
@@ -108,6 +102,7 @@ class ChatStream:
             if self._fold.done:
                 self._release()
         finally:
+            self._keeping.leave()
             self._answer.close()
 
     def _next_frames(self) -> bytes:
@@ -143,12 +138,7 @@ class ChatStream:
             if fold.done:
                 break
         ready = b"".join(out)
-        if self._seal is not None:
-            self._kept_size += len(ready)
-            if self._kept_size <= MOST_BYTES:
-                self._kept.append(ready)
-            else:
-                self._kept.clear()
+        self._keeping.add(ready)
         return ready
 
     def _fail(self, error: ToranaError) -> bytes:
@@ -191,11 +181,10 @@ class ChatStream:
         """Post the call, with its answer if that is to be kept; the caller's last bytes."""
         fold = self._fold
         last = fold.end()
-        sealed = None
-        if self._seal is not None and self._kept_size <= MOST_BYTES:
-            sealed = self._seal(b"".join([*self._kept, last]))
-        response = self._keep(fold.kept) if self._keep is not None else None
+        sealed = self._keeping.finish(last)
+        response = self._keeping.response(fold.kept)
         self._call.succeed(fold.usage, answer=sealed, response=response, lost=fold.lost)
+        self._keeping.share()
         return last
 
     def _release(self) -> None:

@@ -64,7 +64,9 @@ class FreeCalls:
         """
         request = ANTHROPIC.decode_count(body)
         upstreams = self._upstreams()
-        target = upstreams.catalog.targets(request.model)[0]
+        route = upstreams.catalog.route(request.model)
+        targets = zip(route.targets, upstreams.catalog.targets_of(route), strict=True)
+        _, target = min(targets, key=lambda pair: pair[0].priority)
         provider = upstreams.providers[target.provider]
         if provider.counts_tokens:
             own, _ = ANTHROPIC.own(request)

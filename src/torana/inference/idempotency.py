@@ -8,11 +8,14 @@ after an error the key is free again.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from typing import Generic, TypeVar
 
 import msgspec
 
 from torana.db.models import IdempotentCall
 from torana.db.session import Database
+from torana.dialects.sse import FrameSplitter
 from torana.errors import IdempotencyInFlight
 from torana.inference.conversations import LARGE_BYTES
 from torana.ledger.records import Claim
@@ -32,7 +35,46 @@ class StoredAnswer(msgspec.Struct, frozen=True):
     streamed: bool
 
 
-_decoder = msgspec.msgpack.Decoder(StoredAnswer)
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class Sealing(Generic[T]):
+    """Turns values of one kind into what may be stored of them, and back.
+
+    Args:
+        box: encrypts them; an answer may hold anything that a prompt held.
+        kind: what they are.
+    """
+
+    def __init__(self, box: SecretBox, kind: type[T]) -> None:
+        self._box = box
+        self._decoder = msgspec.msgpack.Decoder(kind)
+
+    def seal(self, value: T) -> bytes:
+        """What is stored of a value."""
+        packed = msgspec.msgpack.encode(value)
+        if len(packed) > LARGE_BYTES:
+            return offload(self._box.seal_bytes, packed)
+        return self._box.seal_bytes(packed)
+
+    def open(self, sealed: bytes) -> T:
+        """The value again.
+
+        Raises:
+            ConfigurationError: it was sealed with a secret that is no longer set, or was altered.
+            msgspec.DecodeError: it is of another kind, such as an older version's.
+        """
+        if len(sealed) > LARGE_BYTES:
+            return self._decoder.decode(offload(self._box.open_bytes, sealed))
+        return self._decoder.decode(self._box.open_bytes(sealed))
+
+
+def frames_of(body: bytes) -> Iterator[bytes]:
+    """The frames of a streamed answer's body, one by one; together they are all of it."""
+    splitter = FrameSplitter(limit=len(body))
+    yield from splitter.feed(body)
+    if splitter.rest:
+        yield splitter.rest
 
 
 class AnswerStore:
@@ -40,21 +82,18 @@ class AnswerStore:
 
     Args:
         database: where they are.
-        box: encrypts them; an answer may hold anything that a prompt held.
+        box: encrypts them.
     """
 
     def __init__(self, database: Database, box: SecretBox) -> None:
         self._database = database
-        self._box = box
+        self._sealing = Sealing(box, StoredAnswer)
 
     def seal(self, answer: StoredAnswer) -> bytes | None:
         """What is stored of an answer; None when it is too large to be kept."""
         if len(answer.body) > MOST_BYTES:
             return None
-        packed = msgspec.msgpack.encode(answer)
-        if len(packed) > LARGE_BYTES:
-            return offload(self._box.seal_bytes, packed)
-        return self._box.seal_bytes(packed)
+        return self._sealing.seal(answer)
 
     def open(self, claim: Claim) -> StoredAnswer:
         """The answer that a key stands for.
@@ -67,7 +106,7 @@ class AnswerStore:
             sealed = row.answer if row is not None else None
         if sealed is None:
             raise IdempotencyInFlight("The stored answer has just expired.", retry_after=1)
-        return _decoder.decode(self._box.open_bytes(sealed))
+        return self._sealing.open(sealed)
 
 
 def claim_of(key_id: str, idempotency_key: str, route: str, body: bytes) -> Claim:

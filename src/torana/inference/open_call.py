@@ -9,8 +9,10 @@ from typing import Any
 
 from torana.core.money import Price, cost
 from torana.core.usage import NO_USAGE, Counted, Usage
-from torana.errors import CallerGone, ToranaError
+from torana.errors import CallerGone, ToranaError, UpstreamError
 from torana.inference.caller import CallContext
+from torana.inference.health import Attempt
+from torana.inference.planning import Plan
 from torana.ledger.records import KeptResponse, Receipt, Settlement, Status
 from torana.ledger.teller import Teller
 from torana.obs.metrics import CallFigures, Metrics
@@ -29,6 +31,7 @@ class OpenCall:
         target: what the call is priced by.
         streamed: whether the answer is a stream.
         exchange: the way to the provider.
+        patience_until: on `time.monotonic()`, when it is too late for another try.
         drain_seconds: how long the answer is read on when the caller has hung up.
         estimate: counts an answer that was cut by its visible text, where that can be.
         forget: is told when the call is over.
@@ -44,6 +47,7 @@ class OpenCall:
         exchange: Exchange,
         teller: Teller,
         metrics: Metrics,
+        patience_until: float,
         drain_seconds: float,
         forget: Callable[[OpenCall], None],
         estimate: Callable[[str], Usage | None],
@@ -51,6 +55,7 @@ class OpenCall:
         self.context = context
         self.target = target
         self.exchange = exchange
+        self.patience_until = patience_until
         self.attempts: list[dict[str, Any]] = []
         self.provider_request_id: str | None = None
         self.settled = False
@@ -66,6 +71,9 @@ class OpenCall:
         self._caller_left = False
         self._drain_seconds = drain_seconds
         self._unwatch: Callable[[], None] | None = None
+        self._open_attempt: dict[str, Any] | None = None
+        self._passage: Attempt | None = None
+        self._guessed = False
 
     @property
     def request_id(self) -> str:
@@ -86,32 +94,60 @@ class OpenCall:
         """The price of the target, as it was at admission."""
         return self.target.price
 
-    @property
-    def attempt_bound_nano(self) -> int:
-        """The most that one try of a provider can cost."""
-        return self._attempt_bound_nano
+    def move_to(self, plan: Plan) -> None:
+        """Reserve for another try, at the same target or elsewhere.
 
-    def begin_attempt(self) -> dict[str, Any]:
-        """Note another try of a provider; what it comes to is added to the mapping."""
-        attempt: dict[str, Any] = {
+        Raises:
+            ToranaError: there is no room for it; the call keeps what it has, and where it is.
+        """
+        self._receipt = self._teller.extend(
+            self._receipt, plan.further(self._receipt, self._earlier_cost())
+        )
+        self._attempt_bound_nano = plan.bound_nano(self._receipt.output)
+        self.target = plan.target
+        self._estimate = plan.usage_of
+
+    @property
+    def needs_room(self) -> bool:
+        """Whether another try at the same target may cost more than is reserved."""
+        return self._earlier_cost() + self._attempt_bound_nano > self._receipt.bound_nano
+
+    def begin_attempt(self, passage: Attempt | None = None) -> dict[str, Any]:
+        """Note another try of a provider; what it comes to is added to the mapping.
+
+        Args:
+            passage: what tells the target's health how the try ended.
+        """
+        self._open_attempt = {
             "n": len(self.attempts) + 1,
             "provider": self.target.provider,
             "model": self.target.model,
         }
-        self.attempts.append(attempt)
-        return attempt
+        self._passage = passage
+        self.attempts.append(self._open_attempt)
+        return self._open_attempt
 
-    def hold_for_another(self) -> None:
-        """Reserve for another try, after one that may cost its bound.
+    def fail_attempt(self, error: UpstreamError) -> None:
+        """The try that was begun last has failed, and the call may go on without it.
 
-        Raises:
-            ToranaError: there is no room for it; the call keeps what it has.
+        One that may have been processed costs what it says that it used, or its bound.
         """
-        self._receipt = self._teller.extend(
-            self._receipt, self._earlier_cost() + self._attempt_bound_nano
-        )
+        billable = error.billable or error.usage is not None
+        if billable and error.usage is None and self._attempt_bound_nano:
+            self._guessed = True
+        cost_nano = self._own_cost(error.usage) if billable else 0
+        self._end_attempt(cost_nano, self.cause_of(error))
+
+    def _end_attempt(self, cost_nano: int, error: ToranaError | None) -> None:
+        attempt, passage = self._open_attempt, self._passage
+        self._open_attempt = self._passage = None
+        if attempt is not None:
+            attempt["cost_nano"] = cost_nano
+        if passage is not None:
+            passage.ended(error)
 
     def _earlier_cost(self) -> int:
+        """What the tries that are over have cost."""
         return sum(int(attempt.get("cost_nano", 0)) for attempt in self.attempts)
 
     def watch_caller(self) -> None:
@@ -170,11 +206,15 @@ class OpenCall:
             usage=usage,
             billable=True,
             http_status=200,
-            error_code=CallerGone.code if gone else None,
+            error=CallerGone("The caller hung up.") if gone else None,
             answer=answer,
             response=response,
             lost=lost,
         )
+
+    def succeed_cached(self) -> None:
+        """Post an answer that was kept from an earlier call; it costs nothing."""
+        self._settle(status=Status.CACHED, usage=None, billable=False, http_status=200, error=None)
 
     def fail(
         self,
@@ -204,7 +244,7 @@ class OpenCall:
             usage=usage,
             billable=billable,
             http_status=CallerGone.status if gone else error.status,
-            error_code=error.code,
+            error=error,
             visible=visible,
             lost=lost,
         )
@@ -220,7 +260,7 @@ class OpenCall:
         usage: Usage | None,
         billable: bool,
         http_status: int,
-        error_code: str | None,
+        error: ToranaError | None,
         visible: str | None = None,
         answer: bytes | None = None,
         response: KeptResponse | None = None,
@@ -231,20 +271,18 @@ class OpenCall:
             raise RuntimeError(message)
         self.settled = True
         counted = Counted.PROVIDER
-        if billable and usage is None:
-            usage = self._estimate(visible) if visible else None
-            counted = Counted.TOKENIZER if usage is not None else Counted.BOUND
-        own = self._own_cost(usage) if billable else 0
-        if self.attempts:
-            last = self.attempts[-1]
-            earlier = self._earlier_cost() - int(last.get("cost_nano", 0))
-            last["cost_nano"] = own
-            if lost:
-                last["dropped"] = list(lost)
-            if earlier and counted is Counted.PROVIDER:
-                counted = Counted.BOUND  # A part of the sum is one.
-        else:
-            earlier = 0
+        earlier = self._earlier_cost()
+        own = 0
+        if self._open_attempt is not None or not self.attempts:
+            if billable and usage is None:
+                usage = self._estimate(visible) if visible else None
+                counted = Counted.TOKENIZER if usage is not None else Counted.BOUND
+            own = self._own_cost(usage) if billable else 0
+        if lost and self._open_attempt is not None:
+            self._open_attempt["dropped"] = list(lost)
+        self._end_attempt(own, error)
+        if self._guessed and counted is Counted.PROVIDER:
+            counted = Counted.BOUND  # A part of the sum is one.
         amount = own + earlier
         ended = time.monotonic()
         settlement = Settlement(
@@ -257,7 +295,7 @@ class OpenCall:
             provider=self.target.provider,
             target_model=self.target.model,
             price_id=self.price.id if self.price is not None else None,
-            error_code=error_code,
+            error_code=None if error is None else error.code,
             duration_ms=round((ended - self.context.received_at) * 1000),
             first_byte_ms=self._milliseconds(self._first_byte),
             provider_request_id=self.provider_request_id,

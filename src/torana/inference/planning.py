@@ -5,13 +5,45 @@ from __future__ import annotations
 import msgspec
 
 from torana.core.usage import Usage
+from torana.dialects.base import Dialect
 from torana.dialects.costs import CallCosts
+from torana.dialects.wire import WireRequest
 from torana.inference.caller import CallContext
 from torana.inference.wires import Wire
 from torana.ledger.bounds import Bound, call_bound
-from torana.ledger.records import Ask, CallRecord, Claim
+from torana.ledger.records import Ask, CallRecord, Claim, Further, Receipt
 from torana.routing.catalog import Target
 from torana.tokenizer import chat_input_tokens, known, visible_output_tokens
+
+
+def record_of(
+    dialect: Dialect, request: WireRequest, context: CallContext, target: Target
+) -> CallRecord:
+    """Who calls what: the part of a ledger entry that is known when a call is admitted.
+
+    Args:
+        dialect: the caller's.
+        request: in it.
+        context: of the request.
+        target: who shall answer.
+    """
+    principal, price = context.principal, target.price
+    labels = dialect.labels(request)
+    return CallRecord(
+        call_id=context.request_id,
+        organisation_id=principal.organisation_id,
+        project_id=principal.project_id,
+        user_id=principal.user_id,
+        key_id=principal.key_id,
+        account_ids=principal.account_ids,
+        route=dialect.route,
+        model=request.model,
+        provider=target.provider,
+        target_model=target.model,
+        price_id=price.id if price is not None else None,
+        end_user=labels.end_user,
+        tags=labels.tags | context.tags,
+    )
 
 
 class Plan:
@@ -41,24 +73,29 @@ class Plan:
         self._free_fields = free_fields
         self._claim = claim
         self._costs: CallCosts = wire.dialect.read_costs(wire.request)
-        principal, price = context.principal, target.price
-        labels = wire.caller.labels(wire.asked)
-        self.record = CallRecord(
-            call_id=context.request_id,
-            organisation_id=principal.organisation_id,
-            project_id=principal.project_id,
-            user_id=principal.user_id,
-            key_id=principal.key_id,
-            account_ids=principal.account_ids,
-            route=wire.caller.route,
-            model=wire.asked.model,
+        self.record = record_of(wire.caller, wire.asked, context, target)
+        self.ask = self._ask(call_bound(self._costs, (target,)))
+
+    def bound_nano(self, output: int | None = None) -> int:
+        """The most that one try can cost.
+
+        Args:
+            output: tokens a choice that it is held to, where that is less than is assumed.
+        """
+        bound = self.ask.bound
+        return bound.nano(None if output is None else min(output, bound.output))
+
+    def further(self, receipt: Receipt, earlier_nano: int) -> Further:
+        """What a try asks of the ledger after others that may have cost something."""
+        target = self.target
+        return Further(
+            bound_nano=earlier_nano + self.bound_nano(receipt.output),
+            ask=self.ask,
+            output=receipt.output,
             provider=target.provider,
             target_model=target.model,
-            price_id=price.id if price is not None else None,
-            end_user=labels.end_user,
-            tags=labels.tags | context.tags,
+            price_id=target.price.id if target.price is not None else None,
         )
-        self.ask = self._ask(call_bound(self._costs, (target,)))
 
     def tightened(self) -> Ask | None:
         """The same with the prompt's tokens counted instead of its bytes, where that is less.

@@ -13,7 +13,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """When to try again.
 
     Attributes:
-        attempts: most tries in all.
+        attempts: most tries in all, at whichever targets.
         base, cap: seconds of the first and the longest wait; the wait itself is random below that
             ("full jitter"), so that callers do not come back together.
         longest_retry_after: a provider that asks for more patience than this is not waited for.
@@ -24,20 +24,13 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     cap: float = 8.0
     longest_retry_after: float = 10.0
 
-    def delay(self, error: UpstreamError, tries: int, left: float) -> float | None:
-        """Seconds to wait before the next try, or None to give up.
+    def wait(self, error: UpstreamError, tries: int) -> float:
+        """Seconds before a target is asked again.
 
         Args:
-            error: how the last try failed.
-            tries: how many there were.
-            left: seconds that the call still has.
+            error: how it has failed.
+            tries: how many there were in all.
         """
-        if tries >= self.attempts or not error.retryable:
-            return None
         if error.retry_after is not None:
-            if error.retry_after > self.longest_retry_after:
-                return None
-            wait = error.retry_after
-        else:
-            wait = random.uniform(0, min(self.cap, self.base * 2 ** (tries - 1)))  # noqa: S311
-        return wait if wait < left else None
+            return error.retry_after
+        return random.uniform(0, min(self.cap, self.base * 2 ** (tries - 1)))  # noqa: S311

@@ -2,74 +2,51 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
 
-import msgspec
-
+from torana.core.usage import Usage
 from torana.dialects.base import Dialect
-from torana.dialects.openai_responses import OPENAI_RESPONSES
 from torana.errors import (
     BudgetExceeded,
     BudgetReserved,
+    CostUnknown,
     InternalError,
     ToranaError,
     UpstreamError,
 )
 from torana.inference.answers import (
     JsonAnswer,
-    Keeping,
     StoredFrames,
     StreamAnswer,
     json_answer,
     stream_answer,
 )
+from torana.inference.asking import Asked, Asking, CallPolicy
+from torana.inference.attempts import Attempts
+from torana.inference.cache import AnswerCache, Hit, Lead
+from torana.inference.cache_fitness import may_be_kept
+from torana.inference.cache_terms import CACHE_HEADER, cache_terms
+from torana.inference.cached_calls import revision_of, target_of
 from torana.inference.caller import CallContext
-from torana.inference.idempotency import AnswerStore, claim_of
+from torana.inference.course import Course, Leg
+from torana.inference.explain import Explanation, explanation
+from torana.inference.health import Health
+from torana.inference.idempotency import AnswerStore, StoredAnswer
+from torana.inference.limits import Limits
 from torana.inference.open_call import OpenCall
-from torana.inference.planning import Plan
-from torana.inference.retry import RetryPolicy
-from torana.inference.stored_responses import Begun, StoredResponses, check_provider
-from torana.inference.wires import wire_of
+from torana.inference.planning import Plan, record_of
+from torana.inference.stored_responses import StoredResponses
+from torana.ledger.bounds import Bound
 from torana.ledger.items import Replayed
-from torana.ledger.records import Receipt
+from torana.ledger.records import Ask, Receipt
 from torana.ledger.teller import Teller
 from torana.obs.metrics import Metrics
-from torana.outbound.client import Answer, Exchange, HttpClient, Timeouts
-from torana.providers import Provider, Sending
-from torana.providers.base import provider_request_id
+from torana.outbound.client import Exchange, HttpClient
 from torana.providers.upstreams import Upstreams
 from torana.routing.catalog import Target
-
-logger = logging.getLogger("torana.call")
-
-
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits of time for calls, in seconds.
-
-    Attributes:
-        total: for a call as a whole.
-        drain: how long an answer is read on after its caller hung up; zero cancels at once.
-    """
-
-    timeouts: Timeouts
-    retry: RetryPolicy
-    total: float
-    drain: float
-
-
-class CallPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """What an administrator has decided about calls.
-
-    Attributes:
-        free_fields: fields that cost nothing, whatever the bound rules know of them.
-        retry_uncertain: try again after a try that may have been processed; both may cost.
-    """
-
-    free_fields: frozenset[str] = frozenset()
-    retry_uncertain: bool = False
+from torana.routing.routes import Route
 
 
 class InferenceService:
@@ -84,6 +61,8 @@ class InferenceService:
         policy: of the administrator.
         answers: of callers' Idempotency-Keys.
         responses: that callers come back to.
+        health: of targets.
+        cache: answers that are kept for the same request.
     """
 
     def __init__(
@@ -97,15 +76,25 @@ class InferenceService:
         policy: CallPolicy,
         answers: AnswerStore,
         responses: StoredResponses,
+        health: Health,
+        cache: AnswerCache,
     ) -> None:
-        self._upstreams = upstreams
+        self._asking = Asking(
+            upstreams=upstreams,
+            policy=policy,
+            answers=answers,
+            responses=responses,
+            health=health,
+        )
         self._teller = teller
         self._http = http
         self._metrics = metrics
         self._limits = limits
         self._policy = policy
         self._answers = answers
-        self._responses = responses
+        self._health = health
+        self._cache = cache
+        self._stopping = False
         self._lock = threading.Lock()
         self._open: set[OpenCall] = set()
 
@@ -116,6 +105,7 @@ class InferenceService:
 
     def stop_open_calls(self, reason: ToranaError) -> None:
         """End all calls under way; each is posted, and told to its caller as `reason`."""
+        self._stopping = True
         with self._lock:
             calls = list(self._open)
         for call in calls:
@@ -134,27 +124,43 @@ class InferenceService:
         Raises:
             ToranaError: it was refused or has failed; what was admitted is posted.
         """
-        begun = self._begin(dialect, body, context)
-        upstreams = self._upstreams()
-        target = upstreams.catalog.targets(begun.request.model)[0]
-        check_provider(begun, target)
-        provider = upstreams.providers[target.provider]
-        plan = self._plan(dialect, begun, body, target, provider, context)
-        keeping = self._keeping(plan, begun)
-        receipt = self._admit(plan)
+        asked = self._asking.read(dialect, body, context)
+        turn = self._cached(asked)
+        if isinstance(turn, Hit):
+            return self._answer_again(asked, turn.answer)
+        try:
+            answer = self._answer(asked, turn)
+        except BaseException:
+            if turn is not None:
+                turn.leave()
+            raise
+        if turn is not None and isinstance(answer, JsonAnswer):
+            turn.leave()  # A stream leaves when it ends.
+        return answer
+
+    def _answer(self, asked: Asked, lead: Lead | None) -> JsonAnswer | StreamAnswer:
+        course = self._asking.course(asked, lead)
+        leg, receipt = self._admit(course)
         if isinstance(receipt, Replayed):
-            return self._replay(plan, receipt)
-        call = self._open_call(plan, receipt, context)
+            return self._replay(leg.plan, receipt)
+        plan = leg.plan
+        call = self._opened(
+            receipt,
+            asked,
+            plan.target,
+            streamed=plan.wire.asked.stream,
+            estimate=plan.usage_of,
+        )
         try:
             call.watch_caller()
-            answer = self._send(call, provider, plan)
-            finish = stream_answer if begun.request.stream else json_answer
-            return finish(call, answer, plan, provider, keeping)
-        except UpstreamError as error:
+            answered = self._attempts(call, course, asked.route).run()
+            leg = answered.leg
+            finish = stream_answer if leg.plan.wire.asked.stream else json_answer
+            return finish(call, answered.answer, leg.plan, leg.provider, leg.keeping)
+        except ToranaError as error:
             cause = call.cause_of(error)
             if not call.settled:
-                billable = error.billable or error.usage is not None
-                call.fail(cause, usage=error.usage, billable=billable)
+                _fail(call, cause, error)
             if cause is error:
                 raise
             raise cause from error
@@ -165,47 +171,82 @@ class InferenceService:
                 call.fail(broken, usage=None, billable=call.exchange.sent)
             raise
 
-    def _begin(self, dialect: Dialect, body: bytes, context: CallContext) -> Begun:
-        request = dialect.decode_request(body)
-        if dialect is OPENAI_RESPONSES:
-            return self._responses.begin(request, context)
-        return Begun(request=request)
+    def explain(self, dialect: Dialect, body: bytes, context: CallContext) -> Explanation:
+        """Where a call would go, and why; nothing is sent or reserved.
 
-    def _plan(
-        self,
-        dialect: Dialect,
-        begun: Begun,
-        body: bytes,
-        target: Target,
-        provider: Provider,
-        context: CallContext,
-    ) -> Plan:
-        wire = wire_of(
-            dialect,
-            begun.request,
-            speaks=provider.speaks,
-            target=target,
-            takes_thinking=provider.takes_thinking,
-            continued=begun.continued,
-            strict=context.strict,
+        Raises:
+            ToranaError: it is malformed, or there is no such model.
+        """
+        asked = self._asking.read(dialect, body, context)
+        return explanation(asked.route, self._asking.course(asked))
+
+    # --- the cache -----------------------------------------------------------------------------
+
+    def _cached(self, asked: Asked) -> Hit | Lead | None:
+        """The answer that is kept for the same request, or the right to make it for all.
+
+        Returns:
+            None when the cache is not used for this call.
+
+        Raises:
+            ToranaError: the caller left, or the process stopped, while another call made it.
+        """
+        context, begun, route = asked.context, asked.begun, asked.route
+        terms = cache_terms(
+            context.cache, route=route.cache, key_seconds=context.principal.cache_seconds
         )
-        claim = None
-        if context.idempotency_key is not None:
-            key_id = context.principal.key_id
-            claim = claim_of(key_id, context.idempotency_key, dialect.route, body)
-        return Plan(wire, target, context, free_fields=self._policy.free_fields, claim=claim)
-
-    def _keeping(self, plan: Plan, begun: Begun) -> Keeping:
-        response = None
-        if plan.wire.caller is OPENAI_RESPONSES:
-            response = self._responses.keeper(begun, plan.wire)
-        return Keeping(
-            seal=self._answers.seal if plan.ask.claim is not None else None,
-            response=response,
-            previous_id=begun.previous_id,
+        if terms is None or not may_be_kept(
+            begun.request, context, dialect=asked.dialect, continued=begun.continued
+        ):
+            self._metrics.cache("bypass")
+            return None
+        key = self._cache.key(
+            asked.dialect, begun.request, context, terms, revision=revision_of(route)
         )
+        turn = self._cache.enter(
+            key,
+            terms,
+            context,
+            until=time.monotonic() + self._limits.total_of(route, context),
+            stopping=lambda: self._stopping,
+        )
+        self._metrics.cache("hit" if isinstance(turn, Hit) else "miss")
+        return turn
 
-    def _admit(self, plan: Plan) -> Receipt | Replayed:
+    def _answer_again(self, asked: Asked, kept: StoredAnswer) -> JsonAnswer | StreamAnswer:
+        """Give an answer that was kept: judged as any call, and on the ledger at no cost."""
+        target = target_of(kept)
+        record = record_of(asked.dialect, asked.begun.request, asked.context, target)
+        receipt = self._teller.admit(record, Ask(bound=Bound(fixed=0)))
+        if isinstance(receipt, Replayed):
+            message = "a call without a claim was replayed"
+            raise TypeError(message)
+        streamed = kept.streamed
+        call = self._opened(receipt, asked, target, streamed=streamed, estimate=lambda _text: None)
+        call.succeed_cached()
+        headers = kept.headers | {"x-torana-cost-usd": "0", CACHE_HEADER: "hit"}
+        if streamed:
+            return StreamAnswer(StoredFrames(kept.body), headers)
+        return JsonAnswer(kept.body, headers)
+
+    # --- the ledger ----------------------------------------------------------------------------
+
+    def _admit(self, course: Course) -> tuple[Leg, Receipt | Replayed]:
+        """Have the ledger admit the call, for the first leg that a hard budget can judge.
+
+        Raises:
+            ToranaError: it is refused, or none of the route's targets can take it.
+        """
+        unknown: CostUnknown | None = None
+        for leg in course.legs():
+            try:
+                return leg, self._admit_leg(leg.plan)
+            except CostUnknown as error:
+                unknown = unknown or error
+                leg.barred = True
+        raise unknown or course.refusal()
+
+    def _admit_leg(self, plan: Plan) -> Receipt | Replayed:
         try:
             return self._teller.admit(plan.record, plan.ask)
         except (BudgetExceeded, BudgetReserved):
@@ -226,23 +267,38 @@ class InferenceService:
             "idempotent-replayed": "true",
             "x-torana-original-request-id": replayed.call_id,
             "x-torana-cost-usd": "0",
+            CACHE_HEADER: "bypass",
         }
         if stored.streamed:
             return StreamAnswer(StoredFrames(stored.body), headers)
         return JsonAnswer(stored.body, headers)
 
-    def _open_call(self, plan: Plan, receipt: Receipt, context: CallContext) -> OpenCall:
+    def _opened(
+        self,
+        receipt: Receipt,
+        asked: Asked,
+        target: Target,
+        *,
+        streamed: bool,
+        estimate: Callable[[str], Usage | None],
+    ) -> OpenCall:
+        limits, route, context = self._limits, asked.route, asked.context
+        deadline = time.monotonic() + limits.total_of(route, context)
+        patience = deadline
+        if context.patience is not None:
+            patience = min(deadline, context.received_at + context.patience)
         call = OpenCall(
             context=context,
             receipt=receipt,
-            target=plan.target,
-            streamed=plan.wire.asked.stream,
-            exchange=Exchange(time.monotonic() + self._limits.total),
+            target=target,
+            streamed=streamed,
+            exchange=Exchange(deadline),
             teller=self._teller,
             metrics=self._metrics,
-            drain_seconds=self._limits.drain,
+            patience_until=patience,
+            drain_seconds=limits.drain_of(route),
             forget=self._forget,
-            estimate=plan.usage_of,
+            estimate=estimate,
         )
         with self._lock:
             self._open.add(call)
@@ -253,65 +309,23 @@ class InferenceService:
         with self._lock:
             self._open.discard(call)
 
-    def _send(self, call: OpenCall, provider: Provider, plan: Plan) -> Answer:
-        """The one retry loop."""
-        body = plan.wire.dialect.encode_upstream(
-            plan.wire.request,
-            model=call.target.model,
-            max_output=call.receipt.output,
-            max_output_field=provider.max_output_field,
+    def _attempts(self, call: OpenCall, course: Course, route: Route) -> Attempts:
+        return Attempts(
+            call,
+            course,
+            http=self._http,
+            timeouts=self._limits.timeouts_of(route),
+            retry=self._limits.retry_of(route),
+            retry_uncertain=self._policy.retry_uncertain,
+            health=self._health,
+            metrics=self._metrics,
         )
-        exchange = call.exchange
-        tries = 0
-        while True:
-            tries += 1
-            began = time.monotonic()
-            attempt = call.begin_attempt()
-            try:
-                answer = provider.send(
-                    self._http,
-                    Sending(
-                        path=plan.wire.dialect.path,
-                        body=body,
-                        request_id=call.context.request_id,
-                        attempt=call.context.tries_before + tries,
-                        timeouts=self._limits.timeouts,
-                        exchange=exchange,
-                        forwarded=call.context.forwarded if plan.wire.call is None else {},
-                    ),
-                )
-            except UpstreamError as error:
-                cost_nano = call.attempt_bound_nano if error.billable else 0
-                attempt |= {"outcome": error.code, "ms": _since(began), "cost_nano": cost_nano}
-                self._wait_for_another(call, error, tries)
-                continue
-            attempt |= {"outcome": "answered", "status": answer.status, "ms": _since(began)}
-            call.provider_request_id = provider_request_id(answer.headers)
-            return answer
-
-    def _wait_for_another(self, call: OpenCall, error: UpstreamError, tries: int) -> None:
-        """Wait until the next try is due.
-
-        Raises:
-            UpstreamError: `error`, when there shall be none.
-        """
-        uncertain = error.billable and not error.retryable
-        if uncertain and self._policy.retry_uncertain:
-            error.retryable = True
-        left = call.exchange.deadline - time.monotonic()
-        wait = self._limits.retry.delay(error, tries, left)
-        if wait is None or call.abandoned():
-            raise error
-        if error.billable:
-            try:
-                call.hold_for_another()
-            except ToranaError as refused:
-                # What the first try may cost is held; there is no room for a second.
-                raise error from refused
-        time.sleep(wait)
-        if call.abandoned():
-            raise error  # Nobody waits for another try, so nobody shall pay for one.
 
 
-def _since(began: float) -> int:
-    return round((time.monotonic() - began) * 1000)
+def _fail(call: OpenCall, cause: ToranaError, error: ToranaError) -> None:
+    """Post a call that has failed before its answer went to the caller."""
+    if not isinstance(error, UpstreamError):
+        call.fail(cause, usage=None, billable=False)
+        return
+    billable = error.billable or error.usage is not None
+    call.fail(cause, usage=error.usage, billable=billable)

@@ -20,7 +20,7 @@ from torana.inference.caller import CallContext
 from torana.inference.conversations import Conversation, Conversations
 from torana.inference.wires import Wire
 from torana.ledger.records import KeptResponse
-from torana.routing.catalog import Target
+from torana.routing.routes import Route
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -216,16 +216,21 @@ def body_of(found: Conversation) -> bytes | None:
     return None if found.content is None else bytes(_decoder.decode(found.content).response)
 
 
-def check_provider(begun: Begun, target: Target) -> None:
-    """A conversation that a provider keeps goes on there only.
+def kept_at_provider(begun: Begun, route: Route) -> Route:
+    """A route without the targets that a conversation can't go on at: its provider keeps it.
 
     Raises:
-        InvalidRequest: the model belongs to another one.
+        InvalidRequest: the model belongs to others.
     """
-    if begun.provider is not None and begun.provider != target.provider:
+    if begun.provider is None:
+        return route
+    targets = tuple(one for one in route.targets if one.provider == begun.provider)
+    if not targets:
+        others = ", ".join(repr(one.provider) for one in route.targets)
         raise InvalidRequest(
             f"The previous response is kept by the provider {begun.provider!r}, "
-            f"and this model belongs to {target.provider!r}.",
+            f"and this model belongs to {others}.",
             hint="Send the conversation in 'input' instead.",
             param="previous_response_id",
         )
+    return msgspec.structs.replace(route, targets=targets)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from torana.core.money import UNITS, PriceTerms, Rates
-from torana.dialects.costs import CallCosts
+from torana.dialects.costs import CallCosts, MediaCosts
 from torana.routing.catalog import Target
 
 UNKNOWN_MAX_OUTPUT = 131_072
@@ -57,6 +57,9 @@ CALL_TOKENS = 128
 """What a provider's own template may put before a prompt: marks, a date, a default instruction."""
 TOOLS_TOKENS = 1_024
 """What it may put there to explain to the model how tools are called."""
+IMAGE_TOKENS = 8_192
+"""An image that is looked at to make another, where the catalogue does not say: OpenAI's most is 65
+and 129 for each of four tiles, and 6,144 for a close look."""
 
 
 def call_bound(
@@ -85,12 +88,13 @@ def call_bound(
         capped = capped or not own
         if target.price is None:
             continue
-        terms = target.price.terms
+        terms = _terms(costs, target.price.terms)
         tokens = _input_tokens(costs, target, text)
-        for rates in _reachable(terms, tokens):
-            fixed = max(fixed, _fixed(costs, rates, tokens))
+        for rates in _reachable(terms, tokens + _media_tokens(costs.media, target)):
+            media = _media(costs.media, rates, target)
+            fixed = max(fixed, _fixed(costs, rates, tokens) + media)
             per_output = max(per_output, _output_rate(costs, rates) * costs.choices)
-        if costs.has_media or costs.unseen_prompt:
+        if costs.has_media or costs.unseen_prompt or costs.media is not None:
             names = _unpriced(costs, target, terms)
             unruled += tuple(name for name in names if name not in unruled)
     return Bound(
@@ -133,6 +137,45 @@ def _input_tokens(costs: CallCosts, target: Target, text: int) -> int:
     return text + costs.images * (target.facts.image_tokens or 0)
 
 
+def priced(target: Target, costs: CallCosts) -> Target:
+    """A target at the price of what a call asks for: images cost by their size and quality."""
+    if costs.media is None or target.price is None:
+        return target
+    price = target.price
+    terms = _terms(costs, price.terms)
+    return msgspec.structs.replace(target, price=msgspec.structs.replace(price, terms=terms))
+
+
+def _terms(costs: CallCosts, terms: PriceTerms) -> PriceTerms:
+    media = costs.media
+    return terms if media is None else terms.for_image(media.size, media.quality)
+
+
+def _media(media: MediaCosts | None, rates: Rates, target: Target) -> int:
+    """What more than text can cost, in nano-dollars times `UNITS`."""
+    if media is None:
+        return 0
+    looked_at = media.images_in * (target.facts.image_tokens or IMAGE_TOKENS)
+    return (
+        looked_at * max(rates.dearest_input, rates.input_image_tokens)
+        + media.image_tokens_out * max(rates.dearest_output, rates.output_image_tokens)
+        + media.images_out * rates.images
+        + media.characters * rates.characters
+        + media.speech_tokens_out * max(rates.dearest_output, rates.output_audio_tokens)
+        + media.audio_seconds * rates.audio_seconds
+        + media.audio_tokens_in * max(rates.dearest_input, rates.input_audio_tokens)
+        + media.text_tokens_out * rates.dearest_output
+        + media.searches * rates.searches
+    )
+
+
+def _media_tokens(media: MediaCosts | None, target: Target) -> int:
+    """The tokens of prompt among it, which may make the call one of long context."""
+    if media is None:
+        return 0
+    return media.images_in * (target.facts.image_tokens or IMAGE_TOKENS) + media.audio_tokens_in
+
+
 def _reachable(terms: PriceTerms, tokens: int) -> list[Rates]:
     """The rates of every tier that a prompt of at most so many tokens can have."""
     return [terms.rates, *(tier.rates for tier in terms.tiers if tokens > tier.above)]
@@ -159,6 +202,10 @@ def _unpriced(costs: CallCosts, target: Target, terms: PriceTerms) -> list[str]:
         return []  # Whatever it is, it costs nothing.
     window = target.facts.context_window
     names = []
+    media = costs.media
+    makes_tokens = any(max(rates.dearest_output, rates.output_image_tokens) for rates in tiers)
+    if media is not None and media.odd_quality is not None and makes_tokens:
+        names.append(media.odd_quality)
     if costs.images and target.facts.image_tokens is None:
         names.append(costs.names.image)
     if costs.files and window is None:

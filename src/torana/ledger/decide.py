@@ -18,11 +18,11 @@ from torana.core.money import UNITS
 from torana.core.rates import RateView
 from torana.ledger.items import (
     ALREADY_POSTED,
-    EXTENDED,
     Admit,
     Admitted,
     Corrected,
     Extend,
+    Extended,
     Gone,
     Item,
     Outcome,
@@ -319,7 +319,7 @@ def _clamps(row: Balance) -> bool:
     return budget is not None and budget.mode == "clamp"
 
 
-def _unknown_cost(row: Balance, item: Admit) -> Refused | None:
+def _unknown_cost(row: Balance, item: Admit | Extend) -> Refused | None:
     """Under a hard budget, what a call can cost must be known before it is made."""
     for unknown, reason, detail in (
         (not item.priced, Refusal.UNPRICED, ""),
@@ -358,13 +358,19 @@ def _extend(book: Book, item: Extend, now_us: int) -> Outcome:
     call = book.open.get(item.call_id)
     if call is None:
         return Gone()
-    more = item.bound_nano - call.bound_nano
-    if more <= 0:  # An earlier try of this extension did commit.
-        return EXTENDED
     rows = [book.balances[name] for name in call.balance_ids if name in book.balances]
+    # An earlier try of this extension may have committed; then there is nothing more to reserve.
+    more = max(item.bound_nano - call.bound_nano, 0)
+    limited = False
     for row in rows:
         limit = row.limit_at(now_us)
-        if limit is not None and row.spent_nano + row.reserved_nano + more > limit:
+        if limit is None:
+            continue
+        limited = True
+        unknown = _unknown_cost(row, item)
+        if unknown is not None:
+            return unknown
+        if more and row.spent_nano + row.reserved_nano + more > limit:
             return Refused(
                 Refusal.BUDGET,
                 row.scope_kind,
@@ -376,8 +382,8 @@ def _extend(book: Book, item: Extend, now_us: int) -> Outcome:
             )
     for row in rows:
         row.reserved_nano += more
-    call.bound_nano = item.bound_nano
-    return EXTENDED
+    call.bound_nano += more
+    return Extended(call.bound_nano, item.output if item.capped and limited else None)
 
 
 def _post(book: Book, item: Post, now_us: int) -> Outcome:

@@ -41,11 +41,21 @@ class Admit(msgspec.Struct, frozen=True, kw_only=True):
         return -(-(self.fixed + self.per_output * output) // UNITS)
 
 
-class Extend(msgspec.Struct, frozen=True):
-    """An open call may come to cost more: `bound_nano` is its new bound in all."""
+class Extend(msgspec.Struct, frozen=True, kw_only=True):
+    """An open call makes another try, perhaps elsewhere.
+
+    Attributes:
+        bound_nano: its new bound in all.
+        output, capped, priced, suspended, unruled: of the try, as of an admission.
+    """
 
     call_id: str
     bound_nano: int
+    output: int = 0
+    capped: bool = False
+    priced: bool = True
+    suspended: bool = False
+    unruled: tuple[str, ...] = ()
 
 
 class Post(msgspec.Struct, frozen=True):
@@ -137,7 +147,15 @@ class Unopened(msgspec.Struct, frozen=True):
 
 
 class Extended(msgspec.Struct, frozen=True):
-    """The larger bound is reserved."""
+    """Another try is reserved.
+
+    Attributes:
+        bound_nano: what the call has reserved now, in all.
+        output: see `Admitted.output`.
+    """
+
+    bound_nano: int
+    output: int | None = None
 
 
 class Gone(msgspec.Struct, frozen=True):
@@ -171,5 +189,4 @@ Outcome: TypeAlias = (
     Admitted | Refused | Replayed | Unopened | Extended | Gone | Posted | Corrected | AlreadyPosted
 )
 
-EXTENDED = Extended()
 ALREADY_POSTED = AlreadyPosted()

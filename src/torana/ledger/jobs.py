@@ -11,7 +11,15 @@ from torana.core.usage import NO_USAGE, Counted
 from torana.errors import LedgerUnavailable
 from torana.ledger.decide import OpenCall
 from torana.ledger.items import Admit, Admitted, Extend, Outcome, Post
-from torana.ledger.records import Ask, CallRecord, KeptResponse, Receipt, Settlement, Status
+from torana.ledger.records import (
+    Ask,
+    CallRecord,
+    Further,
+    KeptResponse,
+    Receipt,
+    Settlement,
+    Status,
+)
 
 
 class AdmitJob(msgspec.Struct, frozen=True):
@@ -22,10 +30,10 @@ class AdmitJob(msgspec.Struct, frozen=True):
 
 
 class ExtendJob(msgspec.Struct, frozen=True):
-    """An open call that needs a larger bound, in all."""
+    """An open call that makes another try."""
 
     receipt: Receipt
-    bound_nano: int
+    further: Further
 
 
 class PostJob(msgspec.Struct, frozen=True):
@@ -103,7 +111,16 @@ def item_of(job: Job, balance_ids: tuple[str, ...]) -> Admit | Extend | Post:
         )
     call_id = job.receipt.record.call_id
     if isinstance(job, ExtendJob):
-        return Extend(call_id, job.bound_nano)
+        further, bound = job.further, job.further.ask.bound
+        return Extend(
+            call_id=call_id,
+            bound_nano=further.bound_nano,
+            output=bound.output if further.output is None else further.output,
+            capped=bound.capped,
+            priced=further.ask.priced,
+            suspended=further.ask.suspended,
+            unruled=bound.unruled,
+        )
     settlement = job.settlement
     usage = settlement.usage
     return Post(
@@ -250,7 +267,12 @@ def entry_row(
         "output_tokens": usage.output_tokens,
         "reasoning_tokens": usage.reasoning_tokens,
         "output_audio_tokens": usage.output_audio_tokens,
+        "input_image_tokens": usage.input_image_tokens,
+        "output_image_tokens": usage.output_image_tokens,
         "images": usage.images,
+        "characters": usage.characters,
+        "audio_seconds": usage.audio_seconds,
+        "searches": usage.searches,
         "cost_nano": cost_nano,
         "bound_nano": bound_nano,
         "price_id": settlement.price_id,

@@ -92,7 +92,8 @@ _UPDATE_TERMS = (
     "FROM json_populate_recordset(NULL::balances, $1::json) AS new WHERE balances.id = new.id"
 )
 _EXTEND = (
-    "UPDATE reservations SET bound_nano = new.bound_nano "
+    "UPDATE reservations SET bound_nano = new.bound_nano, provider = new.provider, "
+    "target_model = new.target_model, price_id = new.price_id "
     "FROM json_populate_recordset(NULL::reservations, $1::json) AS new "
     "WHERE reservations.call_id = new.call_id"
 )

@@ -14,12 +14,17 @@ from torana.ledger.bounds import Bound
 
 
 class Status(StrEnum):
-    """How a call ended. `abandoned`: its process fell silent, and it was posted at its bound."""
+    """How a call ended.
+
+    `abandoned`: its process fell silent, and it was posted at its bound. `cached`: it was answered
+    from the cache and cost nothing.
+    """
 
     OK = "ok"
     ERROR = "error"
     CANCELLED = "cancelled"
     ABANDONED = "abandoned"
+    CACHED = "cached"
 
 
 class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +94,24 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     bound_nano: int
     output: int | None = None
     rates: RateView | None = None
+
+
+class Further(msgspec.Struct, frozen=True, kw_only=True):
+    """What an open call asks of the balances for another try.
+
+    Attributes:
+        bound_nano: the most that the call can cost with it, in all.
+        ask: of the try.
+        output: the tokens that it may write a choice; None takes those of the ask.
+        provider, target_model, price_id: of its target.
+    """
+
+    bound_nano: int
+    ask: Ask
+    output: int | None = None
+    provider: str
+    target_model: str
+    price_id: str | None
 
 
 class KeptResponse(msgspec.Struct, frozen=True, kw_only=True):

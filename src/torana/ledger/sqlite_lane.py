@@ -55,7 +55,9 @@ def _statements() -> tuple[tuple[str, Prepared], ...]:
     made = {
         "windows": insert(balances),  # type: ignore[arg-type]
         "reservations": insert(reservations),  # type: ignore[arg-type]
-        "extended": change(reservations, "call_id", ("bound_nano",)),
+        "extended": change(
+            reservations, "call_id", ("bound_nano", "provider", "target_model", "price_id")
+        ),
         "entries": insert(LedgerEntry.__table__),  # type: ignore[arg-type]
         "rollups": rollups.on_conflict_do_update(
             index_elements=["bucket_start", "digest"],

@@ -31,7 +31,7 @@ from torana.ledger.jobs import (
     receipt_of,
 )
 from torana.ledger.lanes import Lane
-from torana.ledger.records import Ask, CallRecord, Receipt, Settlement
+from torana.ledger.records import Ask, CallRecord, Further, Receipt, Settlement
 from torana.ledger.refusals import error_of
 from torana.ledger.spool import SUFFIX, Spool, orphan
 
@@ -154,20 +154,34 @@ class Teller:
             raise TypeError(message)
         return receipt_of(job, outcome, settled, index)
 
-    def extend(self, receipt: Receipt, bound_nano: int) -> Receipt:
-        """Reserve a larger bound, in all, for a call that may come to cost more.
+    def extend(self, receipt: Receipt, further: Further) -> Receipt:
+        """Reserve for another try of an open call.
+
+        Returns:
+            The receipt with the try's target and with what is reserved now.
 
         Raises:
             LedgerUnavailable: the database is away.
-            BudgetExceeded: a budget has no room for it; the old bound stays reserved.
+            BudgetExceeded, CostUnknown: a budget does not let it; the old bound stays reserved.
         """
-        outcome, _, _ = self._submit(ExtendJob(receipt, bound_nano))
+        outcome, _, _ = self._submit(ExtendJob(receipt, further))
         if isinstance(outcome, Refused):
             raise error_of(outcome)
         if not isinstance(outcome, Extended):
             # Gone: this process was silent for so long that the call was posted in its stead.
             raise LedgerUnavailable("The call is no longer reserved.", retry_after=1)
-        return msgspec.structs.replace(receipt, bound_nano=bound_nano)
+        record = msgspec.structs.replace(
+            receipt.record,
+            provider=further.provider,
+            target_model=further.target_model,
+            price_id=further.price_id,
+        )
+        return msgspec.structs.replace(
+            receipt,
+            record=record,
+            bound_nano=outcome.bound_nano,
+            output=outcome.output if further.output is None else further.output,
+        )
 
     def post(self, receipt: Receipt, settlement: Settlement) -> None:
         """Write a call's ledger entry and release its reservation.

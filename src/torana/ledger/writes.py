@@ -87,7 +87,7 @@ def writes_of(
         elif isinstance(job, PostJob):
             _post(writes, job, outcome, book.now)
         elif isinstance(outcome, Extended):
-            writes.extended.append(_extended(job))
+            writes.extended.append(_extended(job, outcome))
     writes.rollups = rollups.sums_of(writes.entries)
     writes.events = [_event(item, book.now) for item in book.thresholds]
     new = {row.id for row in rolled}
@@ -149,8 +149,15 @@ def _post(writes: Writes, job: PostJob, outcome: Outcome, now: datetime) -> None
         )
 
 
-def _extended(job: ExtendJob) -> dict[str, Any]:
-    return {"call_id": job.receipt.record.call_id, "bound_nano": job.bound_nano}
+def _extended(job: ExtendJob, outcome: Extended) -> dict[str, Any]:
+    further = job.further
+    return {
+        "call_id": job.receipt.record.call_id,
+        "bound_nano": outcome.bound_nano,
+        "provider": further.provider,
+        "target_model": further.target_model,
+        "price_id": further.price_id,
+    }
 
 
 def _event(item: Threshold, now: datetime) -> dict[str, Any]:

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
+from torana.routing.breaker import Change
+from torana.routing.health import State
 from torana.settings import set_for_this_process
 
 _LABEL_LIMIT = 300
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _SHORT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+_STATES: dict[State, int] = {"closed": 0, "cooling": 1, "half_open": 2, "open": 3}
+_CHANGES: dict[Change, State] = {"closed": "closed", "cooling": "cooling", "opened": "open"}
 
 
 class CallFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +70,35 @@ class Metrics:
         self._wait_seconds = Histogram(
             "torana_ledger_wait_seconds", "Time a job waits to be settled", buckets=_SHORT_SECONDS
         )
+        target = ("provider", "model")
+        self._target_states = Gauge(
+            "torana_target_state",
+            "Targets: 0 closed, 1 cooling, 2 half-open, 3 open; the worst of all processes",
+            target,
+            multiprocess_mode="livemax",
+        )
+        self._attempts = Counter(
+            "torana_attempts", "Attempts at targets by how they ended", (*target, "outcome")
+        )
+        self._retries = Counter(
+            "torana_retries", "Attempts after the first of a call", ("provider", "reason")
+        )
+        self._refused_retries = Counter(
+            "torana_retry_budget_exhausted", "Repeats that the retry budget refused", ("provider",)
+        )
+        self._transitions = Counter(
+            "torana_breaker_transitions", "Changes of targets' states", ("provider", "to")
+        )
+        self._cache = Counter("torana_cache", "Calls by what the answer cache had", ("result",))
+        self._redis_errors = Counter("torana_redis_errors", "Redis did not answer, or refused")
+        self._guardrails = Counter(
+            "torana_guardrail", "Prompts and answers that guardrails saw", ("guardrail", "outcome")
+        )
         self._models: set[str] = set()
+        self._target_models: set[str] = set()
+        self._outcomes: set[str] = set()
+        self._guardrail_names: set[str] = set()
+        self._guardrail_outcomes: set[str] = set()
         self._codes: set[str] = set()
         self._children: dict[tuple[str, str, str, str], tuple[Any, ...]] = {}
 
@@ -101,6 +133,43 @@ class Metrics:
     def wait(self, seconds: float) -> None:
         """A job was settled by the teller after so long."""
         self._wait_seconds.observe(seconds)
+
+    def target_state(self, provider: str, model: str, state: State) -> None:
+        """A target's state as this process sees it."""
+        label = _bounded(model, self._target_models)
+        if label == model:
+            # Of all that share `other`, the last one told would look like all of them.
+            self._target_states.labels(provider, model).set(_STATES[state])
+
+    def breaker_transition(self, provider: str, to: Change) -> None:
+        """This process has changed a target's state; those that hear of it do not count it."""
+        self._transitions.labels(provider, _CHANGES[to]).inc()
+
+    def attempt(self, provider: str, model: str, outcome: str) -> None:
+        """An attempt has ended, `ok` or with the code of an error."""
+        model = _bounded(model, self._target_models)
+        self._attempts.labels(provider, model, _bounded(outcome, self._outcomes)).inc()
+
+    def retry(self, provider: str, reason: Literal["repeat", "fallback", "other_key"]) -> None:
+        """A call is sent once more, to `provider`."""
+        self._retries.labels(provider, reason).inc()
+
+    def retry_refused(self, provider: str) -> None:
+        """A call is not repeated, because the target's retry budget is used up."""
+        self._refused_retries.labels(provider).inc()
+
+    def cache(self, result: Literal["hit", "miss", "bypass"]) -> None:
+        """The answer cache was asked, or a call that may be cached has gone past it."""
+        self._cache.labels(result).inc()
+
+    def redis_error(self) -> None:
+        """Redis did not answer, or has refused what was asked."""
+        self._redis_errors.inc()
+
+    def guardrail(self, name: str, outcome: str) -> None:
+        """A guardrail has seen a prompt or an answer."""
+        label = _bounded(name, self._guardrail_names)
+        self._guardrails.labels(label, _bounded(outcome, self._guardrail_outcomes)).inc()
 
     def _call_children(self, figures: CallFigures) -> tuple[Any, ...]:
         key = (figures.route, figures.model, figures.provider, figures.status)

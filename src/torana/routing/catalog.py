@@ -10,6 +10,7 @@ import msgspec
 
 from torana.core.money import Price
 from torana.errors import ModelNotFound
+from torana.routing.routes import Route, RouteTarget, single
 
 
 class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,15 +93,6 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     suspended: bool = False
 
 
-class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """A name that callers may ask for, and the model behind it."""
-
-    name: str
-    provider: str
-    model: str
-    max_output: int | None = None
-
-
 class ProviderEntry(msgspec.Struct, frozen=True, kw_only=True):
     """What routing knows of a provider.
 
@@ -118,7 +110,7 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         providers: by name, in the order in which their claims are tried.
-        routes: named models by the name that callers use.
+        routes: by the name that callers use.
         prices: the present price by (provider, model); the model `*` stands for all others.
         lists: what is known of a provider's models beforehand, by the provider's name; the
             facts of `*` stand for all others.
@@ -131,33 +123,52 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
     lists: Mapping[str, ModelList] = {}
     suspended: AbstractSet[tuple[str, str]] = frozenset()
 
-    def targets(self, model: str) -> tuple[Target, ...]:
-        """The ways to answer a call for `model`, best first.
+    def route(self, model: str) -> Route:
+        """What is behind the name that a call asks for.
 
         A route's name wins; `provider/model` always works; a bare name goes to the first provider
         that claims it.
 
         Raises:
-            ModelNotFound: there is none; the message says what to do.
+            ModelNotFound: there is nothing; the message says what to do.
         """
-        route = self.routes.get(model)
-        if route is not None:
-            return (self._target(route.provider, route.model, route.max_output),)
+        named = self.routes.get(model)
+        if named is not None:
+            return named
         provider, slash, name = model.partition("/")
         if slash and name and provider in self.providers:
-            known = self.routes.get(name)
-            same = known is not None and known.provider == provider
-            return (self._target(provider, name, known.max_output if known and same else None),)
+            return single(model, provider, name, max_output=self._limit_of(provider, name))
         for entry in self.providers.values():
             if entry.claims is not None and re.fullmatch(entry.claims, model):
-                return (self._target(entry.name, model, None),)
+                return single(model, entry.name, model)
         raise ModelNotFound(
             f"The model {model[:100]!r} does not exist here.",
             hint="GET /v1/models lists those that do; 'provider/model' addresses one directly.",
             param="model",
         )
 
-    def _target(self, provider: str, model: str, max_output: int | None) -> Target:
+    def targets(self, model: str) -> tuple[Target, ...]:
+        """The ways to answer a call for `model`, as they stand in its route.
+
+        Raises:
+            ModelNotFound: there is none.
+        """
+        return self.targets_of(self.route(model))
+
+    def targets_of(self, route: Route) -> tuple[Target, ...]:
+        """A route's targets with what is known of each, in its order."""
+        return tuple(self._target(target) for target in route.targets)
+
+    def _limit_of(self, provider: str, model: str) -> int | None:
+        """The limit of a model that is called directly and has a route of the same name."""
+        known = self.routes.get(model)
+        if known is None or len(known.targets) != 1:
+            return None
+        only = known.targets[0]
+        return only.max_output if only.provider == provider else None
+
+    def _target(self, entry: RouteTarget) -> Target:
+        provider, model = entry.provider, entry.model
         listed = self.lists.get(provider, NO_LIST)
         name = listed.canonical(model) or "*"
         facts = listed.facts.get(name, NO_FACTS)
@@ -165,7 +176,7 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
         return Target(
             provider=provider,
             model=model,
-            max_output=facts.max_output if max_output is None else max_output,
+            max_output=facts.max_output if entry.max_output is None else entry.max_output,
             price=prices.get((provider, model))
             or prices.get((provider, name))
             or prices.get((provider, "*")),

@@ -12,9 +12,10 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from torana.dialects.base import Dialect
 from torana.errors import InvalidRequest, UnsupportedMediaType
 from torana.inference.answers import JsonAnswer
+from torana.inference.cache_terms import CACHE_HEADER, read_wish
 from torana.inference.caller import CallContext, CallerLink, NoLink
 from torana.web.endpoint import principal
-from torana.web.labels import idempotency_key, is_strict, tags
+from torana.web.labels import idempotency_key, is_strict, patience, region, tags, timeout
 from torana.web.services import services
 
 _FORWARDED = {"anthropic": ("anthropic-version", "anthropic-beta"), "openai": ()}
@@ -53,6 +54,10 @@ def call_context(dialect: Dialect) -> CallContext:
         tags=tags(),
         strict=is_strict(),
         forwarded=_forwarded(dialect),
+        region=region(),
+        timeout=timeout(),
+        patience=patience(),
+        cache=read_wish(request.headers.get(CACHE_HEADER)),
     )
 
 

@@ -9,6 +9,11 @@ from torana.errors import InvalidRequest
 TAGS_HEADER = "x-torana-tags"
 IDEMPOTENCY_HEADER = "idempotency-key"
 STRICT_HEADER = "x-torana-strict"
+REGION_HEADER = "x-torana-region"
+TIMEOUT_HEADER = "x-torana-timeout"
+_SDK_TIMEOUTS = ("x-stainless-read-timeout", "x-stainless-timeout")
+"""Where OpenAI's and Anthropic's SDKs tell how long they wait for bytes."""
+_MOST_SECONDS = 86_400.0
 _MAX_TAGS = 16
 _MAX_NAME = 64
 _MAX_VALUE = 200
@@ -66,3 +71,55 @@ def idempotency_key() -> str | None:
             param=IDEMPOTENCY_HEADER,
         )
     return key
+
+
+def region() -> str | None:
+    """Where the caller wants its call answered, and nowhere else.
+
+    Raises:
+        InvalidRequest: it is too long or not printable.
+    """
+    name = request.headers.get(REGION_HEADER)
+    if name is None:
+        return None
+    if not 0 < len(name) <= _MAX_NAME or not name.isprintable():
+        raise InvalidRequest(
+            f"{REGION_HEADER} must have 1 to {_MAX_NAME} printable characters.",
+            param=REGION_HEADER,
+        )
+    return name
+
+
+def timeout() -> float | None:
+    """Seconds after which the caller wants its call ended.
+
+    Raises:
+        InvalidRequest: it is no number, or none that makes sense.
+    """
+    text = request.headers.get(TIMEOUT_HEADER)
+    if text is None:
+        return None
+    seconds = _seconds(text)
+    if seconds is None:
+        raise InvalidRequest(
+            f"{TIMEOUT_HEADER} must be seconds, more than 0 and at most {_MOST_SECONDS:.0f}.",
+            param=TIMEOUT_HEADER,
+        )
+    return seconds
+
+
+def patience() -> float | None:
+    """Seconds after which the caller's SDK gives the call up, if it tells; nonsense counts not."""
+    for name in _SDK_TIMEOUTS:
+        text = request.headers.get(name)
+        if text is not None:
+            return _seconds(text)
+    return None
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        seconds = float(text)
+    except ValueError:
+        return None
+    return seconds if 0 < seconds <= _MOST_SECONDS else None

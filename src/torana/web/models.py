@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from torana.auth.policy import Permission
 from torana.errors import ModelNotFound
-from torana.routing.catalog import Route
+from torana.routing.routes import Route
 from torana.web.dialects import caller_family
 from torana.web.endpoint import endpoint, principal
 from torana.web.openai.schemas import error_responses
@@ -106,7 +106,7 @@ def retrieve_model(path: ModelPath) -> Model | ModelInfo:
 
 
 def _model(route: Route) -> Model:
-    return Model(id=route.name, owned_by=route.provider)
+    return Model(id=route.name, owned_by=route.targets[0].provider)
 
 
 def _info(route: Route) -> ModelInfo:

@@ -11,6 +11,7 @@ from flask import Flask
 from torana.auth.api_keys import KeyRing
 from torana.db.session import Database
 from torana.inference.free_calls import FreeCalls
+from torana.inference.health import Health
 from torana.inference.service import InferenceService
 from torana.obs.metrics import Metrics
 from torana.routing.catalog import Catalog
@@ -34,6 +35,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     catalog: Callable[[], Catalog]
     inference: InferenceService
     free_calls: FreeCalls
+    health: Health
     metrics: Metrics
     hangups: HangupWatcher
     draining: threading.Event

@@ -20,13 +20,17 @@ from torana.dialects.base import Dialect
 from torana.dialects.openai_chat import OPENAI_CHAT
 from torana.errors import BudgetExceeded, UpstreamRejected
 from torana.inference.answers import JsonAnswer, StreamAnswer
+from torana.inference.asking import CallPolicy
+from torana.inference.cache import AnswerCache
 from torana.inference.caller import CallContext, NoLink
 from torana.inference.conversations import PURPOSE as CONVERSATIONS
 from torana.inference.conversations import Conversations
 from torana.inference.free_calls import FreeCalls
+from torana.inference.health import Health
 from torana.inference.idempotency import PURPOSE, AnswerStore
+from torana.inference.limits import Limits
 from torana.inference.retry import RetryPolicy
-from torana.inference.service import CallPolicy, InferenceService, Limits
+from torana.inference.service import InferenceService
 from torana.inference.stored_responses import StoredResponses
 from torana.obs.metrics import CallFigures, Metrics
 from torana.outbound.client import HttpClient, Timeouts
@@ -114,6 +118,12 @@ class Unwatched(Metrics):
     def call_settled(self, figures: CallFigures) -> None:
         """Nothing."""
 
+    def attempt(self, provider: str, model: str, outcome: str) -> None:
+        """Nothing."""
+
+    def cache(self, result: str) -> None:
+        """Nothing."""
+
 
 @pytest.fixture(scope="module")
 def model() -> Iterator[ModelServer]:
@@ -136,7 +146,8 @@ class Gateway:
         self.http = HttpClient()
         url = f"http://127.0.0.1:{model.server_address[1]}/v1"
         configs = [
-            ProviderConfig(name=name, kind=kind, base_url=url) for name, kind in PROVIDERS.items()
+            ProviderConfig(name=name, kind=kind, base_url=url, private=True)
+            for name, kind in PROVIDERS.items()
         ]
         catalog = Catalog(
             providers={
@@ -160,6 +171,8 @@ class Gateway:
             policy=CallPolicy(),
             answers=AnswerStore(books.database, SecretBox(secret, PURPOSE)),
             responses=responses,
+            health=Health(),
+            cache=AnswerCache(None, [SecretStr("s" * 32)]),
         )
         self.free = FreeCalls(
             upstreams=lambda: upstreams, http=self.http, timeouts=timeouts, responses=responses

@@ -9,6 +9,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
 from tests.integration.ledger.books import Books, settlement
+from tests.support.further import further
 from torana.core.usage import Counted
 from torana.db.models import ConfigVersion, LedgerEntry, SuspendedTarget
 from torana.errors import LedgerUnavailable
@@ -122,7 +123,8 @@ def test_what_no_provider_has_told_closes_nothing(books, cost, counted):
 
 
 def test_an_extended_bound_is_the_one_that_counts(books):
-    receipt = books.teller.extend(books.admit(100), 200)
+    admitted = books.admit(100)
+    receipt = books.teller.extend(admitted, further(admitted, 200))
     assert books.figures()[1:] == (200, 1)
     books.teller.post(receipt, settlement(150))
     assert suspended(books) == []

@@ -23,7 +23,7 @@ from torana.inference.idempotency import PURPOSE, AnswerStore
 from torana.inference.open_call import OpenCall
 from torana.ledger.bounds import Bound
 from torana.ledger.items import Replayed
-from torana.ledger.records import Ask, CallRecord, Receipt, Settlement
+from torana.ledger.records import Ask, CallRecord, Further, Receipt, Settlement
 from torana.ledger.teller import Teller
 from torana.obs.metrics import CallFigures, Metrics
 from torana.outbound.client import Answer, Exchange
@@ -61,6 +61,7 @@ class RecordingTeller(Teller):
         self.admitted: list[CallRecord] = []
         self.asked: list[Ask] = []
         self.extended: list[int] = []
+        """The bounds of calls with another try."""
         self.posts: list[tuple[Receipt, Settlement]] = []
         self.refusals: list[Exception] = []
         """What the next admissions are refused with."""
@@ -86,11 +87,13 @@ class RecordingTeller(Teller):
             rates=self.rates,
         )
 
-    def extend(self, receipt: Receipt, bound_nano: int) -> Receipt:
+    def extend(self, receipt: Receipt, further: Further) -> Receipt:
         if self.extend_error is not None:
             raise self.extend_error
-        self.extended.append(bound_nano)
-        return msgspec.structs.replace(receipt, bound_nano=bound_nano)
+        self.extended.append(further.bound_nano)
+        return msgspec.structs.replace(
+            receipt, bound_nano=max(further.bound_nano, receipt.bound_nano)
+        )
 
     def post(self, receipt: Receipt, settlement: Settlement) -> None:
         self.posts.append((receipt, settlement))
@@ -116,12 +119,28 @@ class RecordingMetrics(Metrics):
     def __init__(self) -> None:
         self.opened = 0
         self.settled: list[CallFigures] = []
+        self.attempts: list[tuple[str, str, str]] = []
+        self.retries: list[tuple[str, str]] = []
+        self.retries_refused: list[str] = []
+        self.cached: list[str] = []
 
     def call_opened(self) -> None:
         self.opened += 1
 
     def call_settled(self, figures: CallFigures) -> None:
         self.settled.append(figures)
+
+    def attempt(self, provider: str, model: str, outcome: str) -> None:
+        self.attempts.append((provider, model, outcome))
+
+    def retry(self, provider: str, reason: str) -> None:
+        self.retries.append((provider, reason))
+
+    def cache(self, result: str) -> None:
+        self.cached.append(result)
+
+    def retry_refused(self, provider: str) -> None:
+        self.retries_refused.append(provider)
 
 
 class FakeLink:
@@ -231,6 +250,7 @@ class Scene:
             exchange=self.exchange,
             teller=self.teller,
             metrics=self.metrics,
+            patience_until=self.exchange.deadline,
             drain_seconds=self.drain_seconds,
             forget=self.forgotten.append,
             estimate=self.estimate,

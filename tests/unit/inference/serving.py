@@ -23,11 +23,15 @@ from torana.dialects.base import Dialect
 from torana.dialects.openai_chat import OPENAI_CHAT
 from torana.dialects.openai_responses import OPENAI_RESPONSES
 from torana.inference.answers import JsonAnswer, StreamAnswer
+from torana.inference.asking import CallPolicy
+from torana.inference.cache import AnswerCache
 from torana.inference.caller import CallContext
 from torana.inference.conversations import PURPOSE, Conversation, Conversations
 from torana.inference.free_calls import FreeCalls
+from torana.inference.health import Health
+from torana.inference.limits import Limits
 from torana.inference.retry import RetryPolicy
-from torana.inference.service import CallPolicy, InferenceService, Limits
+from torana.inference.service import InferenceService
 from torana.inference.stored_responses import StoredResponses
 from torana.ledger.records import KeptResponse, Receipt, Settlement
 from torana.outbound.client import Answer, HttpClient, Timeouts
@@ -43,11 +47,20 @@ STREAM = {"content-type": "text/event-stream"}
 JSON = {"content-type": "application/json"}
 
 
+def json_of(sending: Sending) -> dict[str, Any]:
+    """The JSON that is sent."""
+    assert isinstance(sending.body, bytes)
+    found: dict[str, Any] = json.loads(sending.body)
+    return found
+
+
 class Scripted(Provider):
     """Plays what it is told to, one try after another, and remembers what it was sent."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(ProviderConfig(name=name, kind=name, base_url="http://nowhere/v1"))
+        super().__init__(
+            ProviderConfig(name=name, kind=name, base_url="http://nowhere/v1", private=True)
+        )
         self.tries: list[Exception | list[Step]] = []
         self.sent: list[Sending] = []
         self.answers: list[ScriptedAnswer] = []
@@ -70,8 +83,7 @@ class Scripted(Provider):
 
     def body(self, number: int = 0) -> dict[str, Any]:
         """What it was sent."""
-        found: dict[str, Any] = json.loads(self.sent[number].body or b"")
-        return found
+        return json_of(self.sent[number])
 
 
 class ScriptedOpenAI(Scripted, OpenAIProvider):
@@ -159,6 +171,8 @@ class Gateway:
             policy=CallPolicy(),
             answers=store(),
             responses=self.responses,
+            health=Health(),
+            cache=AnswerCache(None, [SecretStr("s" * 32)]),
         )
         self.free = FreeCalls(
             upstreams=lambda: Upstreams(catalog, self.providers),

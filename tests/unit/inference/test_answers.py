@@ -49,6 +49,7 @@ def test_an_openai_caller_gets_claudes_answer(gateway):
     assert body["choices"][0]["message"]["content"] == "Hello"
     assert body["usage"]["total_tokens"] == 15
     assert answer.headers == {
+        "x-torana-cache": "bypass",
         "x-torana-provider": "claude",
         "x-torana-model": "claude-opus-5",
         "x-torana-cost-usd": "0.000000025",
@@ -295,7 +296,8 @@ def test_a_translated_answer_is_sealed_as_its_caller_got_it(gateway, monkeypatch
     gateway.claude.says(message())
     call = context(idempotency_key="k")
     answer = gateway.chat(CLAUDE, seed=7, call=call)
-    assert sealed == [StoredAnswer(answer.body, answer.headers, streamed=False)]
+    kept = {name: value for name, value in answer.headers.items() if name != "x-torana-cache"}
+    assert sealed == [StoredAnswer(answer.body, kept, streamed=False)]
     assert gateway.teller.settlement.answer == b"sealed"
 
     gateway.teller.replayed = Replayed("req_0")

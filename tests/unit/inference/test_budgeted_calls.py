@@ -32,8 +32,7 @@ from torana.errors import (
 from torana.inference.idempotency import MOST_BYTES, StoredAnswer, claim_of
 from torana.ledger.items import Replayed
 from torana.ledger.records import Status
-from torana.providers.upstreams import Upstreams
-from torana.routing.catalog import Catalog, ModelFacts, ModelList
+from torana.routing.catalog import ModelFacts, ModelList
 
 COUNTED = ModelFacts(
     context_window=8000, max_output=100, hides_output=False, tokenizer="o200k_base"
@@ -41,13 +40,12 @@ COUNTED = ModelFacts(
 
 
 def served(*tries: Any, facts: ModelFacts | None = None, **options: Any) -> Service:
-    service = Service(FakeProvider(*tries), **options)
+    catalog = CATALOG
     if facts is not None:
-        catalog: Catalog = msgspec.structs.replace(
+        catalog = msgspec.structs.replace(
             CATALOG, lists={"fake": ModelList(facts={"small-7b": facts})}
         )
-        service.inference._upstreams = lambda: Upstreams(catalog, {"fake": service.provider})
-    return service
+    return Service(FakeProvider(*tries), catalog=catalog, **options)
 
 
 # --- counting ----------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from pydantic import SecretStr
 
 from tests.unit.inference.fakes import (
     PRICE,
@@ -19,6 +20,7 @@ from tests.unit.inference.fakes import (
     conversations,
     store,
 )
+from tests.unit.inference.serving import json_of
 from torana.dialects.openai_chat import OPENAI_CHAT
 from torana.errors import (
     BudgetExceeded,
@@ -36,8 +38,12 @@ from torana.errors import (
     UpstreamUnreachable,
 )
 from torana.inference.answers import JsonAnswer, StreamAnswer
+from torana.inference.asking import CallPolicy
+from torana.inference.cache import AnswerCache
+from torana.inference.health import Health
+from torana.inference.limits import Limits
 from torana.inference.retry import RetryPolicy
-from torana.inference.service import CallPolicy, InferenceService, Limits
+from torana.inference.service import InferenceService
 from torana.inference.stored_responses import StoredResponses
 from torana.ledger.bounds import CALL_TOKENS
 from torana.ledger.records import Status
@@ -45,7 +51,8 @@ from torana.outbound.client import Answer, HttpClient, Timeouts
 from torana.providers import ProviderConfig, Sending
 from torana.providers.openai import CompatibleProvider
 from torana.providers.upstreams import Upstreams
-from torana.routing.catalog import Catalog, ProviderEntry, Route
+from torana.routing.catalog import Catalog, ProviderEntry
+from torana.routing.routes import single
 
 JSON = {"content-type": "application/json", "x-request-id": "theirs"}
 ANSWER = {
@@ -57,8 +64,8 @@ COST = 10 + 15
 CATALOG = Catalog(
     providers={"fake": ProviderEntry(name="fake", kind="compatible")},
     routes={
-        "small": Route(name="small", provider="fake", model="small-7b", max_output=100),
-        "orphan": Route(name="orphan", provider="gone", model="m"),
+        "small": single("small", "fake", "small-7b", max_output=100),
+        "orphan": single("orphan", "gone", "m"),
     },
     prices={("fake", "*"): PRICE},
 )
@@ -69,7 +76,9 @@ class FakeProvider(CompatibleProvider):
 
     def __init__(self, *tries: Exception | list[Step], rewrites: bool = False) -> None:
         super().__init__(
-            ProviderConfig(name="fake", kind="compatible", base_url="", rewrites_model=rewrites)
+            ProviderConfig(
+                name="fake", kind="compatible", base_url="", rewrites_model=rewrites, private=True
+            )
         )
         self.tries = list(tries)
         self.bodies: list[dict[str, Any]] = []
@@ -82,7 +91,7 @@ class FakeProvider(CompatibleProvider):
     def send(self, http: HttpClient, sending: Sending) -> Answer:
         del http
         exchange = sending.exchange
-        self.bodies.append(json.loads(sending.body or b""))
+        self.bodies.append(json_of(sending))
         self.attempts.append(sending.attempt)
         exchange.sent = exchange.sent or self.sends
         self.meanwhile()
@@ -98,13 +107,18 @@ class Service:
     """An inference service around a provider."""
 
     def __init__(
-        self, provider: FakeProvider, attempts: int = 3, *, retry_uncertain: bool = False
+        self,
+        provider: FakeProvider,
+        attempts: int = 3,
+        *,
+        retry_uncertain: bool = False,
+        catalog: Catalog = CATALOG,
     ) -> None:
         self.provider = provider
         self.teller = RecordingTeller()
         self.metrics = RecordingMetrics()
         self.inference = InferenceService(
-            upstreams=lambda: Upstreams(CATALOG, {"fake": provider}),
+            upstreams=lambda: Upstreams(catalog, {"fake": provider}),
             teller=self.teller,
             http=HttpClient(),
             metrics=self.metrics,
@@ -117,6 +131,8 @@ class Service:
             policy=CallPolicy(retry_uncertain=retry_uncertain),
             answers=store(),
             responses=StoredResponses(conversations()),
+            health=Health(),
+            cache=AnswerCache(None, [SecretStr("s" * 32)]),
         )
 
     def chat(
@@ -151,6 +167,7 @@ def test_a_json_answer_is_posted_and_says_what_it_cost_and_who_gave_it():
     assert isinstance(answer, JsonAnswer)
     assert json.loads(answer.body) == ANSWER
     assert answer.headers == {
+        "x-torana-cache": "bypass",
         "x-torana-provider": "fake",
         "x-torana-model": "small-7b",
         "x-torana-cost-usd": "0.000000025",
@@ -340,7 +357,11 @@ def test_a_stream_is_open_until_it_is_settled():
     service.provider.headers = {"content-type": "text/event-stream; charset=utf-8"}
     answer = service.chat(stream=True)
     assert isinstance(answer, StreamAnswer)
-    assert answer.headers == {"x-torana-provider": "fake", "x-torana-model": "small-7b"}
+    assert answer.headers == {
+        "x-torana-provider": "fake",
+        "x-torana-model": "small-7b",
+        "x-torana-cache": "bypass",
+    }
     assert (service.inference.open_calls, service.metrics.opened) == (1, 1)
     assert service.teller.posts == []
     assert b"".join(answer.frames).endswith(b"data: [DONE]\n\n")

@@ -39,6 +39,8 @@ from torana.dialects.anthropic import ANTHROPIC
 from torana.dialects.openai_chat import OPENAI_CHAT
 from torana.dialects.openai_completions import OPENAI_COMPLETIONS
 from torana.dialects.openai_responses import OPENAI_RESPONSES
+from torana.inference.idempotency import StoredAnswer
+from torana.inference.keeping import Keeping
 from torana.ledger.records import KeptResponse, Status
 
 # --- good ends ---------------------------------------------------------------------------------
@@ -92,36 +94,40 @@ def test_losses_that_a_stream_turns_out_to_have_are_on_its_try():
 
 
 def test_what_a_caller_comes_back_to_is_posted_with_the_call():
-    kept: list[bytes | None] = []
+    kept: list[bytes] = []
 
-    def keep(content: bytes | None) -> KeptResponse:
+    def keep(content: bytes) -> KeptResponse:
         kept.append(content)
         return KeptResponse(id="resp_1", kept_by="torana", content=b"sealed", life=60)
 
-    stream = Stream(ANTHROPIC, OPENAI_RESPONSES, *CLAUDE_STREAM, keep=keep)
+    stream = Stream(ANTHROPIC, OPENAI_RESPONSES, *CLAUDE_STREAM, keeping=Keeping(response=keep))
     body = b"".join(stream.frames)
     assert stream.settlement.response.id == "resp_1"
     (content,) = kept
-    assert json.loads(content or b"") == last_event(body)["response"]
+    assert json.loads(content) == last_event(body)["response"]
 
 
 @pytest.mark.parametrize("caller", [ANTHROPIC, OPENAI_COMPLETIONS])
 def test_other_dialects_have_nothing_to_come_back_to(caller):
-    kept: list[bytes | None] = []
-    stream = Stream(OPENAI_CHAT, caller, *CHAT_STREAM, keep=kept.append)
+    kept: list[bytes] = []
+    keeping = Keeping(response=kept.append)
+    stream = Stream(OPENAI_CHAT, caller, *CHAT_STREAM, keeping=keeping)
     list(stream.frames)
-    assert kept == [None]
+    assert kept == []
+    assert stream.settlement.response is None
 
 
 def test_all_frames_are_sealed_for_an_idempotency_key():
     sealed: list[bytes] = []
 
-    def seal(body: bytes) -> bytes:
-        sealed.append(body)
+    def seal(answer: StoredAnswer) -> bytes:
+        assert answer.streamed
+        sealed.append(answer.body)
         return b"sealed"
 
     silence = b""
-    stream = Stream(OPENAI_CHAT, ANTHROPIC, CHAT_BEGIN, silence, *CHAT_STREAM[1:], seal=seal)
+    frames = (CHAT_BEGIN, silence, *CHAT_STREAM[1:])
+    stream = Stream(OPENAI_CHAT, ANTHROPIC, *frames, keeping=Keeping(seal=seal))
     passed = list(stream.frames)
     ping = passed.pop(1)
     assert sealed == [b"".join(passed)]  # A sign of life means nothing later.
@@ -181,6 +187,7 @@ def test_a_translated_stream_is_told_its_losses_and_its_schema_before_the_first_
     model = "claude/claude-3-opus-latest"
     answer = gateway.chat(model, stream=True, seed=7, response_format=form)
     assert answer.headers == {
+        "x-torana-cache": "bypass",
         "x-torana-provider": "claude",
         "x-torana-model": "claude-3-opus-latest",
         "x-torana-dropped": "seed",

@@ -20,6 +20,7 @@ from torana.dialects.openai_completions import OPENAI_COMPLETIONS
 from torana.dialects.openai_responses import OPENAI_RESPONSES
 from torana.dialects.translated import TranslatedFold
 from torana.inference.chat_stream import ChatStream
+from torana.inference.keeping import Keeping, StreamKeeping
 
 ASKED: dict[ChatDialect, dict[str, Any]] = {
     ANTHROPIC: {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 9},
@@ -55,7 +56,7 @@ class Stream:
         scene: Scene | None = None,
         ping_seconds: float = 60.0,
         keeps_text: bool = False,
-        **options: Any,
+        keeping: Keeping | None = None,
     ) -> None:
         self.scene = scene or Scene()
         self.call = self.scene.open()
@@ -63,7 +64,11 @@ class Stream:
         self.answer = ScriptedAnswer(self.scene.exchange, *steps)
         self.fold = fold_of(upstream, caller, keeps_text=keeps_text)
         self.frames = ChatStream(
-            self.call, self.answer, self.fold, ping_seconds=ping_seconds, **options
+            self.call,
+            self.answer,
+            self.fold,
+            keeping=StreamKeeping(keeping or Keeping(), {}),
+            ping_seconds=ping_seconds,
         )
 
     @property

@@ -20,10 +20,10 @@ from tests.unit.ledger.judging import (
 from torana.ledger.decide import Abandoned, decide
 from torana.ledger.items import (
     ALREADY_POSTED,
-    EXTENDED,
     Admitted,
     Corrected,
     Extend,
+    Extended,
     Gone,
     Item,
     Posted,
@@ -268,7 +268,9 @@ def test_nothing_is_judged_to_nothing():
 def test_an_extension_reserves_the_difference_and_its_repetition_nothing_more():
     rows = [balance("bal_1", limit=100, reserved=30, open_calls=1), window(reserved=30)]
     book = book_of(rows, open=opened(30, "bal_1", "bal_w"))
-    assert decide(book, [Extend("req_1", 90), Extend("req_1", 90)]) == [EXTENDED, EXTENDED]
+    assert decide(
+        book, [Extend(call_id="req_1", bound_nano=90), Extend(call_id="req_1", bound_nano=90)]
+    ) == [Extended(90), Extended(90)]
     assert [row.reserved_nano for row in rows] == [90, 90]
     assert rows[0].open_calls == 1
     assert book.open["req_1"].bound_nano == 90
@@ -277,24 +279,24 @@ def test_an_extension_reserves_the_difference_and_its_repetition_nothing_more():
 def test_an_extension_that_has_no_room_changes_nothing():
     rows = [balance("bal_1", reserved=30), window(limit=100, spent=20, reserved=30)]
     book = book_of(rows, open=opened(30, "bal_1", "bal_w"))
-    (outcome,) = decide(book, [Extend("req_1", 81)])
+    (outcome,) = decide(book, [Extend(call_id="req_1", bound_nano=81)])
     assert outcome == Refused(
         Refusal.BUDGET, "key", "key_1", budget_id="bud_bal_w", limit=100, used=50, needed=51
     )
     assert [row.reserved_nano for row in rows] == [30, 30]
-    assert decide(book, [Extend("req_1", 80)]) == [EXTENDED]
+    assert decide(book, [Extend(call_id="req_1", bound_nano=80)]) == [Extended(80)]
 
 
 def test_a_call_that_the_sweeper_has_posted_can_not_be_extended():
     row = balance(limit=100)
-    assert judge([row], Extend("req_1", 10)) == [Gone()]
+    assert judge([row], Extend(call_id="req_1", bound_nano=10)) == [Gone()]
     assert figures(row) == (0, 0, 0)
 
 
 def test_a_post_releases_the_extended_bound():
     row = balance(limit=100, reserved=30, open_calls=1)
-    outcomes = judge([row], Extend("req_1", 70), post(60), open=opened(30))
-    assert outcomes == [EXTENDED, Posted(70)]
+    outcomes = judge([row], Extend(call_id="req_1", bound_nano=70), post(60), open=opened(30))
+    assert outcomes == [Extended(70), Posted(70)]
     assert figures(row) == (60, 0, 0)
 
 
@@ -324,3 +326,30 @@ def test_a_sweeper_corrects_nobody():
     abandoned = {"req_1": Abandoned(100, ("bal_1",))}
     assert judge([row], post(30, corrects=False), abandoned=abandoned) == [ALREADY_POSTED]
     assert row.spent_nano == 100
+
+
+def test_another_try_under_a_hard_budget_needs_a_known_cost():
+    for unknown, reason in (
+        ({"priced": False}, Refusal.UNPRICED),
+        ({"suspended": True}, Refusal.SUSPENDED_TARGET),
+        ({"unruled": ("tools",)}, Refusal.UNRULED),
+    ):
+        row = balance(limit=100, reserved=30, open_calls=1)
+        item = Extend(call_id="req_1", bound_nano=20, **unknown)
+        (outcome,) = judge([row], item, open=opened(30))
+        assert isinstance(outcome, Refused)
+        assert outcome.reason is reason
+        assert row.reserved_nano == 30
+
+
+def test_another_try_without_a_budget_may_cost_anything():
+    row = balance(reserved=30, open_calls=1)
+    item = Extend(call_id="req_1", bound_nano=50, priced=False, output=7, capped=True)
+    assert judge([row], item, open=opened(30)) == [Extended(50)]
+    assert row.reserved_nano == 50
+
+
+def test_another_try_is_held_to_its_output_by_a_budget_when_nothing_else_holds_it():
+    row = balance(limit=100, reserved=30, open_calls=1)
+    item = Extend(call_id="req_1", bound_nano=20, output=7, capped=True)
+    assert judge([row], item, open=opened(30)) == [Extended(30, 7)]

@@ -145,7 +145,7 @@ class Books(RuleBasedStateMachine):
             self.room(self.rows[name]) is None or more <= (self.room(self.rows[name]) or 0)
             for name in opened.balance_ids
         )
-        (outcome,) = self.settle([Extend(call.call_id, bound)])
+        (outcome,) = self.settle([Extend(call_id=call.call_id, bound_nano=bound)])
         assert isinstance(outcome, Extended) == fits
         if not fits:
             assert isinstance(outcome, Refused)

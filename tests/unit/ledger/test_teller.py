@@ -19,8 +19,8 @@ from torana.errors import BudgetExceeded, KeyRevoked, LedgerUnavailable
 from torana.ledger import teller as teller_module
 from torana.ledger.bounds import Bound
 from torana.ledger.items import (
-    EXTENDED,
     Admitted,
+    Extended,
     Outcome,
     Posted,
     Refusal,
@@ -36,7 +36,7 @@ SECONDS = 10.0
 ASK = Ask(bound=Bound(fixed=100_000_000))
 USUAL: dict[type[Job], Outcome] = {
     AdmitJob: Admitted(100),
-    ExtendJob: EXTENDED,
+    ExtendJob: Extended(250),
     PostJob: Posted(100),
 }
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.support.further import further
 from tests.unit.ledger.test_teller import ASK, SETTLEMENT, Scene, receipt, record, until
 from torana.errors import LedgerUnavailable
 from torana.ledger import teller as teller_module
@@ -67,7 +68,7 @@ def test_what_is_kept_is_the_answer_for_a_key_and_the_response(settlement, size)
 
 def test_an_admission_and_an_extension_keep_nothing():
     assert kept_bytes(AdmitJob(record(), ASK)) == 0
-    assert kept_bytes(ExtendJob(receipt(), 250)) == 0
+    assert kept_bytes(ExtendJob(receipt(), further(receipt(), 250))) == 0
 
 
 # --- batches -----------------------------------------------------------------------------------

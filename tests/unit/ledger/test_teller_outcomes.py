@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from tests.support.further import further
 from tests.unit.ledger.test_teller import (
     ASK,
     NOW,
@@ -46,7 +47,7 @@ def test_a_repeated_request_is_told_which_call_has_its_answer(teller, lane):
 
 
 def test_an_extension_gives_a_receipt_of_the_larger_bound(teller, lane):
-    larger = teller.extend(receipt(), 250)
+    larger = teller.extend(receipt(), further(receipt(), 250))
     assert larger == msgspec.structs.replace(receipt(), bound_nano=250)
     assert lane.batches == [["req_1"]]
 
@@ -54,13 +55,13 @@ def test_an_extension_gives_a_receipt_of_the_larger_bound(teller, lane):
 def test_an_extension_without_room_is_refused(teller, lane):
     lane.outcomes["req_1"] = Refused(Refusal.BUDGET, "key", "key_1", limit=1, used=1)
     with pytest.raises(BudgetExceeded):
-        teller.extend(receipt(), 250)
+        teller.extend(receipt(), further(receipt(), 250))
 
 
 def test_a_call_that_was_posted_in_its_processs_stead_can_not_be_extended(teller, lane):
     lane.outcomes["req_1"] = Gone()
     with pytest.raises(LedgerUnavailable):
-        teller.extend(receipt(), 250)
+        teller.extend(receipt(), further(receipt(), 250))
     # It was no failure of the database, so others are admitted at once.
     lane.outcomes.clear()
     assert isinstance(teller.admit(record("req_2"), ASK), Receipt)

@@ -12,9 +12,9 @@ from torana.routing.catalog import (
     ModelFacts,
     ModelList,
     ProviderEntry,
-    Route,
     Target,
 )
+from torana.routing.routes import single
 
 OPENAI = r"gpt-.*|o[0-9].*"
 
@@ -31,11 +31,11 @@ CATALOG = Catalog(
         "plain": ProviderEntry(name="plain", kind="compatible"),
     },
     routes={
-        "small": Route(name="small", provider="plain", model="small-7b", max_output=512),
-        "gpt-4": Route(name="gpt-4", provider="plain", model="stand-in"),
-        "org/slashed": Route(name="org/slashed", provider="plain", model="org/slashed-v1"),
-        "openai/x": Route(name="openai/x", provider="plain", model="hijacked"),
-        "small-7b": Route(name="small-7b", provider="plain", model="small-7b", max_output=512),
+        "small": single("small", "plain", "small-7b", max_output=512),
+        "gpt-4": single("gpt-4", "plain", "stand-in"),
+        "org/slashed": single("org/slashed", "plain", "org/slashed-v1"),
+        "openai/x": single("openai/x", "plain", "hijacked"),
+        "small-7b": single("small-7b", "plain", "small-7b", max_output=512),
     },
     prices={("openai", "gpt-5"): NAMED, ("openai", "*"): WILD, ("plain", "small-7b"): NAMED},
 )
@@ -219,7 +219,7 @@ def test_facts_of_the_star_stand_for_all_models_of_a_provider():
 
 
 def test_a_routes_own_limit_wins_over_the_models():
-    route = Route(name="short", provider="openai", model="gpt-sol", max_output=7)
+    route = single("short", "openai", "gpt-sol", max_output=7)
     (target,) = with_list(routes={"short": route}).targets("short")
     assert (target.max_output, target.facts.max_output) == (7, 100)
 

@@ -2,10 +2,13 @@
 
 from torana.db.models.base import Base
 from torana.db.models.catalog import (
+    AllowedHost,
     ConfigVersion,
+    Guardrail,
     ModelRoute,
     PriceVersion,
     Provider,
+    ProviderKey,
     SuspendedTarget,
 )
 from torana.db.models.ledger import (
@@ -22,12 +25,14 @@ from torana.db.models.responses import StoredResponse
 from torana.db.models.tenancy import ApiKey, Membership, Organisation, Project, User
 
 __all__ = [
+    "AllowedHost",
     "ApiKey",
     "Balance",
     "Base",
     "Budget",
     "BudgetEvent",
     "ConfigVersion",
+    "Guardrail",
     "IdempotentCall",
     "LedgerEntry",
     "Membership",
@@ -37,6 +42,7 @@ __all__ = [
     "PriceVersion",
     "Project",
     "Provider",
+    "ProviderKey",
     "Reservation",
     "StoredResponse",
     "SuspendedTarget",

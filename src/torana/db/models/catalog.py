@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, Text
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from torana.db.models.base import Base, Id, JsonColumn, Name, Nano, When
 
 
 class Provider(Base):
-    """An upstream. Its key is encrypted with a key derived from `TORANA_SECRET_KEYS`."""
+    """An upstream.
+
+    Attributes:
+        preset: the name of the preset that it was made from, if it was.
+        options: a `torana.providers.base.ProviderOptions` as JSON.
+    """
 
     __tablename__ = "providers"
 
@@ -19,23 +24,73 @@ class Provider(Base):
     name: Mapped[str] = mapped_column(String(64), unique=True)
     kind: Mapped[str] = mapped_column(String(32))
     base_url: Mapped[str] = mapped_column(Text)
-    api_key_encrypted: Mapped[bytes | None] = mapped_column(LargeBinary)
+    preset: Mapped[str | None] = mapped_column(String(32))
+    options: Mapped[dict[str, Any]] = mapped_column(JsonColumn)
     enabled: Mapped[bool]
+    created_at: Mapped[When]
+    updated_at: Mapped[When]
+
+
+class ProviderKey(Base):
+    """A credential of a provider, encrypted with a key derived from `TORANA_SECRET_KEYS`.
+
+    Attributes:
+        label: what people call it; a provider's labels differ.
+    """
+
+    __tablename__ = "provider_keys"
+    __table_args__ = (UniqueConstraint("provider_id", "label"),)
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    provider_id: Mapped[Id] = mapped_column(ForeignKey("providers.id"), index=True)
+    label: Mapped[str] = mapped_column(String(64))
+    encrypted: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[When]
+
+
+class AllowedHost(Base):
+    """A host that providers may be at although its address is private."""
+
+    __tablename__ = "allowed_hosts"
+
+    host: Mapped[str] = mapped_column(String(255), primary_key=True)
     created_at: Mapped[When]
 
 
 class ModelRoute(Base):
-    """A name that callers may ask for, and the provider's model behind it."""
+    """A name that callers may ask for.
+
+    Attributes:
+        terms: a `torana.routing.routes.Route` as JSON.
+    """
 
     __tablename__ = "model_routes"
 
     id: Mapped[Id] = mapped_column(primary_key=True)
     name: Mapped[Name] = mapped_column(unique=True)
-    provider_id: Mapped[Id] = mapped_column(ForeignKey("providers.id"), index=True)
-    target_model: Mapped[Name]
-    max_output_tokens: Mapped[int | None] = mapped_column(BigInteger)
+    terms: Mapped[dict[str, Any]] = mapped_column(JsonColumn)
     enabled: Mapped[bool]
     created_at: Mapped[When]
+    updated_at: Mapped[When]
+
+
+class Guardrail(Base):
+    """What is done to prompts and answers of some models.
+
+    Attributes:
+        kind: the name of a built-in guard or of a plugin.
+        terms: a `torana.guardrails.terms.GuardrailTerms` as JSON.
+    """
+
+    __tablename__ = "guardrails"
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    kind: Mapped[str] = mapped_column(String(64))
+    terms: Mapped[dict[str, Any]] = mapped_column(JsonColumn)
+    enabled: Mapped[bool]
+    created_at: Mapped[When]
+    updated_at: Mapped[When]
 
 
 class PriceVersion(Base):

@@ -200,6 +200,11 @@ class LedgerEntry(Base):
     reasoning_tokens: Mapped[Count]
     output_audio_tokens: Mapped[Count] = mapped_column(server_default="0")
     images: Mapped[Count] = mapped_column(server_default="0")
+    input_image_tokens: Mapped[Count] = mapped_column(server_default="0")
+    output_image_tokens: Mapped[Count] = mapped_column(server_default="0")
+    characters: Mapped[Count] = mapped_column(server_default="0")
+    audio_seconds: Mapped[Count] = mapped_column(server_default="0")
+    searches: Mapped[Count] = mapped_column(server_default="0")
     cost_nano: Mapped[Nano]
     bound_nano: Mapped[Nano]
     price_id: Mapped[str | None] = mapped_column(String(48))
@@ -255,6 +260,11 @@ class UsageRollup(Base):
     reasoning_tokens: Mapped[Count]
     output_audio_tokens: Mapped[Count]
     images: Mapped[Count]
+    input_image_tokens: Mapped[Count] = mapped_column(server_default="0")
+    output_image_tokens: Mapped[Count] = mapped_column(server_default="0")
+    characters: Mapped[Count] = mapped_column(server_default="0")
+    audio_seconds: Mapped[Count] = mapped_column(server_default="0")
+    searches: Mapped[Count] = mapped_column(server_default="0")
     cost_nano: Mapped[Nano]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, LargeBinary, String, UniqueConstraint
+from sqlalchemy import ForeignKey, Integer, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from torana.db.models.base import Base, Id, JsonColumn, MaybeWhen, Name, When
@@ -69,6 +69,7 @@ class ApiKey(Base):
     key_hash: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
     models: Mapped[list[str] | None] = mapped_column(JsonColumn)
     role: Mapped[str] = mapped_column(String(16), server_default="caller")
+    cache_seconds: Mapped[int | None] = mapped_column(Integer)
     created_at: Mapped[When]
     expires_at: Mapped[MaybeWhen]
     revoked_at: Mapped[MaybeWhen]

@@ -52,13 +52,19 @@ NAMED = {"project": "project_name", "key": "key_name", "user": "user_email"}
 _SUMS = {
     "input_tokens": (
         *("input_tokens", "cached_tokens", "cache_write_tokens"),
-        *("cache_write_1h_tokens", "input_audio_tokens"),
+        *("cache_write_1h_tokens", "input_audio_tokens", "input_image_tokens"),
     ),
     "cached_tokens": ("cached_tokens",),
     "cache_write_tokens": ("cache_write_tokens", "cache_write_1h_tokens"),
-    "output_tokens": ("output_tokens", "reasoning_tokens", "output_audio_tokens"),
+    "output_tokens": (
+        *("output_tokens", "reasoning_tokens"),
+        *("output_audio_tokens", "output_image_tokens"),
+    ),
     "reasoning_tokens": ("reasoning_tokens",),
     "images": ("images",),
+    "characters": ("characters",),
+    "audio_seconds": ("audio_seconds",),
+    "searches": ("searches",),
     "cost_nano": ("cost_nano",),
 }
 _START = datetime(1970, 1, 1, tzinfo=UTC)
@@ -80,6 +86,9 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True):
     output_tokens: int = 0
     reasoning_tokens: int = 0
     images: int = 0
+    characters: int = 0
+    audio_seconds: int = 0
+    searches: int = 0
     cost_nano: int = 0
 
     def __add__(self, other: Sums) -> Sums:
