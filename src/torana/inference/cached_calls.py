@@ -8,6 +8,7 @@ from urllib.parse import unquote
 import msgspec
 
 from torana.inference.idempotency import StoredAnswer
+from torana.providers.upstreams import Upstreams
 from torana.routing.catalog import Target
 from torana.routing.routes import Route
 
@@ -18,6 +19,12 @@ def target_of(kept: StoredAnswer) -> Target:
     return Target(provider=headers["x-torana-provider"], model=unquote(headers["x-torana-model"]))
 
 
-def revision_of(route: Route) -> str:
+def revision_of(route: Route, upstreams: Upstreams) -> str:
     """Changes with what makes an answer: after a change, none of before is given any more."""
-    return hashlib.sha256(msgspec.json.encode(route)).hexdigest()
+    configs = []
+    for target in route.targets:
+        found = upstreams.providers.get(target.provider)
+        if found is not None:
+            config = found.config
+            configs.append((config.name, config.kind, config.base_url, config.options))
+    return hashlib.sha256(msgspec.json.encode((route, configs))).hexdigest()

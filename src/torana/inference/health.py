@@ -153,14 +153,14 @@ class Health:
         """How a target is."""
         with self._lock:
             record = self._records.get(_key(provider, model))
-            return HEALTHY if record is None else record.view(self._clock())
+            return HEALTHY if record is None else record.view(self._clock(), shared=self.shared)
 
     def all(self) -> list[TargetView]:
         """All targets that are remembered, by name."""
         with self._lock:
             now = self._clock()
             return sorted(
-                (record.told(now) for record in self._records.values()),
+                (record.told(now, shared=self.shared) for record in self._records.values()),
                 key=lambda view: (view.provider, view.model),
             )
 

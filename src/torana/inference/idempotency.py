@@ -8,14 +8,12 @@ after an error the key is free again.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 import msgspec
 
 from torana.db.models import IdempotentCall
 from torana.db.session import Database
-from torana.dialects.sse import FrameSplitter
 from torana.errors import IdempotencyInFlight
 from torana.inference.conversations import LARGE_BYTES
 from torana.ledger.records import Claim
@@ -67,14 +65,6 @@ class Sealing(Generic[T]):
         if len(sealed) > LARGE_BYTES:
             return self._decoder.decode(offload(self._box.open_bytes, sealed))
         return self._decoder.decode(self._box.open_bytes(sealed))
-
-
-def frames_of(body: bytes) -> Iterator[bytes]:
-    """The frames of a streamed answer's body, one by one; together they are all of it."""
-    splitter = FrameSplitter(limit=len(body))
-    yield from splitter.feed(body)
-    if splitter.rest:
-        yield splitter.rest
 
 
 class AnswerStore:

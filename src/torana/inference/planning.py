@@ -10,7 +10,7 @@ from torana.dialects.costs import CallCosts
 from torana.dialects.wire import WireRequest
 from torana.inference.caller import CallContext
 from torana.inference.wires import Wire
-from torana.ledger.bounds import Bound, call_bound
+from torana.ledger.bounds import Bound, call_bound, priced
 from torana.ledger.records import Ask, CallRecord, Claim, Further, Receipt
 from torana.routing.catalog import Target
 from torana.tokenizer import chat_input_tokens, known, visible_output_tokens
@@ -69,10 +69,10 @@ class Plan:
         claim: Claim | None,
     ) -> None:
         self.wire = wire
-        self.target = target
         self._free_fields = free_fields
         self._claim = claim
         self._costs: CallCosts = wire.dialect.read_costs(wire.request)
+        self.target = target = priced(target, self._costs)
         self.record = record_of(wire.caller, wire.asked, context, target)
         self.ask = self._ask(call_bound(self._costs, (target,)))
 

@@ -201,13 +201,13 @@ class InferenceService:
             self._metrics.cache("bypass")
             return None
         key = self._cache.key(
-            asked.dialect, begun.request, context, terms, revision=revision_of(route)
+            asked.dialect, begun.request, context, terms, revision=revision_of(route, asked.upstreams)
         )
         turn = self._cache.enter(
             key,
             terms,
             context,
-            until=time.monotonic() + self._limits.total_of(route, context),
+            until=self._deadline(asked),
             stopping=lambda: self._stopping,
         )
         self._metrics.cache("hit" if isinstance(turn, Hit) else "miss")
@@ -283,8 +283,7 @@ class InferenceService:
         estimate: Callable[[str], Usage | None],
     ) -> OpenCall:
         limits, route, context = self._limits, asked.route, asked.context
-        deadline = time.monotonic() + limits.total_of(route, context)
-        patience = deadline
+        deadline = patience = self._deadline(asked)
         if context.patience is not None:
             patience = min(deadline, context.received_at + context.patience)
         call = OpenCall(
@@ -304,6 +303,11 @@ class InferenceService:
             self._open.add(call)
         self._metrics.call_opened()
         return call
+
+    def _deadline(self, asked: Asked) -> float:
+        """When a call must be over, on `time.monotonic()`; waits before its admission count."""
+        context = asked.context
+        return context.received_at + self._limits.total_of(asked.route, context)
 
     def _forget(self, call: OpenCall) -> None:
         with self._lock:

@@ -74,22 +74,24 @@ class TargetRecord:
         self.breaker.released(passed)
         return None
 
-    def view(self, now: float) -> TargetHealth:
-        """For routing."""
+    def view(self, now: float, *, shared: bool) -> TargetHealth:
+        """For routing; see `Health.shared`."""
         breaker = self.breaker
-        state = breaker.state(now)
+        state, wait = breaker.state(now), breaker.wait(now)
+        if shared and state == "half_open" and not breaker.probing:
+            wait = max(wait, self.turn.wait(now, free_since=breaker.open_until))
         return TargetHealth(
             state=state,
-            wait=breaker.wait(now),
+            wait=wait,
             reason=breaker.reason if state != "closed" else None,
             latency=self._json.value(now),
             stream_latency=self._stream.value(now),
             open_calls=self.open_calls,
         )
 
-    def told(self, now: float) -> TargetView:
+    def told(self, now: float, *, shared: bool) -> TargetView:
         """For people."""
-        view = self.view(now)
+        view = self.view(now, shared=shared)
         outcomes, failures = self.breaker.recent.counts(now)
         return TargetView(
             provider=self.key[0],
@@ -143,7 +145,7 @@ class TargetRecord:
             return breaker.cool(now, min(news.wait, policy.longest_cooldown), news.reason)
         if breaker.closed_at > happened:
             return None
-        seconds = min(news.wait, policy.longest_open_seconds * (1 + policy.jitter))
+        seconds = min(news.wait, policy.longest_open)
         return breaker.open_for(now, seconds, news.reason, opens=news.opens, at=happened)
 
 

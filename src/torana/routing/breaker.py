@@ -220,7 +220,7 @@ class Breaker:
     def _open(self, now: float, reason: str) -> Change:
         policy = self._policy
         grown = policy.open_seconds * 2.0 ** min(self.opens, 16)
-        seconds = min(grown, policy.longest_open_seconds)
+        seconds = min(grown, max(policy.open_seconds, policy.longest_open_seconds))
         self._begin_open(now, seconds * (1 + policy.jitter * (2 * self._chance() - 1)), reason)
         self.opens += 1
         return "opened"

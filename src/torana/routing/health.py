@@ -88,7 +88,7 @@ class HealthPolicy(msgspec.Struct, frozen=True, kw_only=True):
         least_outcomes: see there.
         window_seconds: see there.
         open_seconds: for which it is open at first; doubled with every failed probe.
-        longest_open_seconds: the most of that.
+        longest_open_seconds: the most of that, unless it is longer at first.
         jitter: the part by which a time open is longer or shorter by chance, so that processes
             and targets do not all try at once.
         cooldown_seconds: after a provider's 429 that names no time; doubled when it comes again.
@@ -119,3 +119,8 @@ class HealthPolicy(msgspec.Struct, frozen=True, kw_only=True):
     latency_memory: float = 60.0
     failure_latency: float = 10.0
     probe_wait: float = 1.0
+
+    @property
+    def longest_open(self) -> float:
+        """The longest time open in seconds, by chance included."""
+        return max(self.open_seconds, self.longest_open_seconds) * (1 + self.jitter)

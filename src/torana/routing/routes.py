@@ -99,7 +99,7 @@ class CacheTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     seconds: int
     scope: CacheScope = "project"
-    max_bytes: int = 262_144
+    max_bytes: int = 1_048_576
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -10,6 +10,8 @@ from __future__ import annotations
 LEASE_SECONDS = 2.0
 UNCLAIMED_SECONDS = 2.0
 """After so long without a probe anywhere, a call does not wait for a lease any more."""
+GRANT_SECONDS = 0.5
+"""Within which a lease that is wanted is usually granted, or the outcome of its probe is known."""
 _NEVER = float("-inf")
 
 
@@ -31,12 +33,25 @@ class Turn:
         if now < self._granted_until:
             return True
         self._wanted_until = now + LEASE_SECONDS
-        unclaimed = max(free_since, self._elsewhere_until) + UNCLAIMED_SECONDS
-        return now >= unclaimed
+        return self._unclaimed(now, free_since)
+
+    def wait(self, now: float, *, free_since: float) -> float:
+        """Seconds after which a call that would probe may come; zero when it may now.
+
+        Also zero while nobody has asked for the lease: only a call that comes asks for it.
+        """
+        if now < self._granted_until or self._unclaimed(now, free_since):
+            return 0.0
+        if now < self._elsewhere_until or self.wanted(now):
+            return GRANT_SECONDS
+        return 0.0
 
     def wanted(self, now: float) -> bool:
         """Whether a call has asked for the lease lately."""
         return now < self._wanted_until
+
+    def _unclaimed(self, now: float, free_since: float) -> bool:
+        return now >= max(free_since, self._elsewhere_until) + UNCLAIMED_SECONDS
 
     def granted(self, now: float, seconds: float) -> None:
         """This process has the lease for so long."""

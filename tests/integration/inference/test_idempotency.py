@@ -80,10 +80,13 @@ def test_a_repeated_stream_gets_all_frames_as_they_were(gateway, model):
     for _ in range(2):
         answer = gateway.chat(stream=True, idempotency_key="s")
         assert isinstance(answer, StreamAnswer)
-        bodies.append(b"".join(answer.frames))
+        bodies.append(list(answer.frames))
         answer.frames.close()
-    assert bodies[0] == bodies[1]
-    assert bodies[0].endswith(b"data: [DONE]\n\n")
+    first, again = bodies
+    assert b"".join(first) == b"".join(again)
+    assert [frame.count(b"\n\n") for frame in again] == [1] * len(again)
+    assert len(again) > 1
+    assert again[-1] == b"data: [DONE]\n\n"
     assert len(model.bodies) == 1
     assert gateway.books.total() == (1, COST)
 

@@ -67,6 +67,19 @@ def test_a_closing_from_elsewhere_closes_it():
     assert scene.health.view("p", "m").state == "closed"
 
 
+def test_openings_and_closings_from_elsewhere_are_compared_by_when_they_happened():
+    scene = Scene()
+    scene.health.adopt(adopted("open", wait=9.0, age=3.0))
+    scene.health.adopt(adopted("closed", age=4.0))
+    assert scene.health.view("p", "m").state == "open"
+    scene.health.adopt(adopted("closed", age=2.0))
+    assert scene.health.view("p", "m").state == "closed"
+    scene.health.adopt(adopted("open", wait=9.0, age=2.5))
+    assert scene.health.view("p", "m").state == "closed"
+    scene.health.adopt(adopted("open", wait=9.0, age=1.0))
+    assert scene.health.view("p", "m").state == "open"
+
+
 def test_a_closing_from_before_it_opened_here_does_not():
     scene = Scene()
     scene.open()
@@ -107,11 +120,14 @@ def test_where_health_is_shared_a_probe_needs_the_lease():
     scene.open()
     scene.now += 5
     assert [wish.wanted for wish in scene.health.probe_wishes()] == [False]
+    assert scene.health.view("p", "m").wait == 0.0
     assert scene.health.enter("p", "m", streamed=False) is None
     assert [wish.wanted for wish in scene.health.probe_wishes()] == [True]
+    assert scene.health.view("p", "m").wait == 0.5
     scene.health.lease("p", "m", 1.5, own=False)
     assert scene.health.enter("p", "m", streamed=False) is None
     scene.health.lease("p", "m", 1.5, own=True)
+    assert scene.health.view("p", "m").wait == 0.0
     probe = scene.enter()
     assert probe.probe
     scene.now += 10
