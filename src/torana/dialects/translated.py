@@ -17,6 +17,7 @@ class TranslatedFold(WireFold):
         reader: of the provider's dialect.
         writer: of the caller's.
         keeps_text: whether to remember the text that passes.
+        events: what the events pass through on their way to the caller.
         judge: names what a whole reply lacks that its caller wanted, known at its end only.
     """
 
@@ -26,8 +27,10 @@ class TranslatedFold(WireFold):
         writer: StreamWriter,
         *,
         keeps_text: bool = False,
+        events: Callable[[Event], list[Event]] | None = None,
         judge: Callable[[ChatReply], str | None] | None = None,
     ) -> None:
+        self._events = events
         self._judge = judge
         self._whole = Fold() if judge is not None else None
         self._reader = reader
@@ -81,12 +84,18 @@ class TranslatedFold(WireFold):
         return self._writer.ping()
 
     def _write(self, event: Event) -> bytes:
-        if self._whole is not None:
-            self._whole.add(event)
         if isinstance(event, UsageTold):
             self.usage = event.usage
-        elif isinstance(event, Lost):
-            self._lost.append(event.name)
         elif self._texts is not None and isinstance(event, (TextGrew, ArgumentsGrew)):
-            self._texts.append(event.text)
+            self._texts.append(event.text)  # As the provider has written and billed it.
+        if self._events is None:
+            return self._say(event)
+        return b"".join([self._say(one) for one in self._events(event)])
+
+    def _say(self, event: Event) -> bytes:
+        """The caller's frames for an event that the caller may see."""
+        if self._whole is not None:
+            self._whole.add(event)
+        if isinstance(event, Lost):
+            self._lost.append(event.name)
         return self._writer.write(event)

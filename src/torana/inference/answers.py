@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from functools import partial
 from typing import Protocol
@@ -16,7 +17,10 @@ from torana.dialects import anthropic_errors, openai_errors
 from torana.dialects.base import ChatDialect, ReplyFrame, WireAnswer, WireFold, lost_of
 from torana.dialects.sse import FrameSplitter
 from torana.dialects.translated import TranslatedFold
-from torana.errors import UpstreamGarbage
+from torana.errors import ToranaError, UpstreamGarbage
+from torana.guardrails.guarded import GuardedCalls
+from torana.guardrails.replies import guard_reply
+from torana.guardrails.streams import EventFilter
 from torana.inference.cache_terms import CACHE_HEADER
 from torana.inference.chat_stream import ChatStream
 from torana.inference.idempotency import StoredAnswer
@@ -60,12 +64,16 @@ class StreamAnswer(msgspec.Struct, frozen=True):
 
 
 class StoredFrames:
-    """The frames of a stored stream, one after another."""
+    """The frames of a stored stream, one after another; stored audio is cut somewhere."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
 
     def __iter__(self) -> Iterator[bytes]:
+        if self._body.startswith(BOM_UTF8):
+            # Frames never begin so, and a splitter would skip it.
+            yield self._body
+            return
         splitter = FrameSplitter()
         yield from splitter.feed(self._body)
         if splitter.rest:
@@ -115,11 +123,22 @@ def _parsed(
         return wire.dialect.fit(wire.request, parsed), {}
     caller, dialect = _chat_dialects(wire)
     reply = dialect.read_reply(data)
+    if wire.guards is not None:
+        reply = _guarded(call, wire.guards, reply)
     schema_header = {}
     if wire.schema is not None:
         reply = unfenced(reply)
         schema_header = {SCHEMA_HEADER: _verdict(reply, wire.schema)}
     return caller.write_reply(reply, _frame(call, wire, keeping, shown)), schema_header
+
+
+def _guarded(call: OpenCall, guards: GuardedCalls, reply: ChatReply) -> ChatReply:
+    """A reply as its guardrails let it pass; one that they block is paid for all the same."""
+    try:
+        return guard_reply(guards, reply)
+    except ToranaError as error:
+        call.fail(error, usage=reply.usage, billable=True)
+        raise
 
 
 def _verdict(reply: ChatReply, schema: dict[str, object]) -> str:
@@ -175,6 +194,7 @@ def _fold(call: OpenCall, plan: Plan, provider: Provider, keeping: Keeping) -> W
         dialect.reader(),
         caller.writer(_frame(call, wire, keeping, shown)),
         keeps_text=plan.counts_output,
+        events=None if wire.guards is None else EventFilter(wire.guards).pass_on,
         judge=None if wire.schema is None else partial(_broken_schema, wire.schema),
     )
 

@@ -6,9 +6,14 @@ from collections.abc import Callable
 
 import msgspec
 
-from torana.dialects.base import Dialect, lost_of
+from torana.core.chat import ChatCall
+from torana.dialects.base import ChatDialect, Dialect, lost_of
 from torana.dialects.openai_responses import OPENAI_RESPONSES
-from torana.errors import TranslationLoss
+from torana.dialects.wire import readable
+from torana.errors import GuardrailBlocked, TranslationLoss
+from torana.guardrails.calls import guard_call
+from torana.guardrails.fields import guard_fields
+from torana.guardrails.guarded import GuardedCalls
 from torana.inference.cache import Lead
 from torana.inference.caller import CallContext
 from torana.inference.course import Course, ordered
@@ -18,6 +23,7 @@ from torana.inference.keeping import Keeping
 from torana.inference.planning import Plan
 from torana.inference.stored_responses import Begun, StoredResponses, kept_at_provider
 from torana.inference.wires import Wire, wire_of
+from torana.obs.metrics import Metrics
 from torana.providers import Provider
 from torana.providers.upstreams import Upstreams
 from torana.routing.catalog import Target
@@ -46,6 +52,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         begun: the request, with what it goes on from.
         upstreams: what may be called at present; a call sees one state to its end.
         route: what it has asked for.
+        guards: its guardrails, which have let the prompt pass.
+        call: the conversation as they have let it pass.
     """
 
     dialect: Dialect
@@ -54,6 +62,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     begun: Begun
     upstreams: Upstreams
     route: Route
+    guards: GuardedCalls | None = None
+    call: ChatCall | None = None
 
 
 class Asking:
@@ -65,6 +75,7 @@ class Asking:
         answers: of callers' Idempotency-Keys.
         responses: that callers come back to.
         health: of targets.
+        metrics: are told what guardrails have blocked.
     """
 
     def __init__(
@@ -75,12 +86,14 @@ class Asking:
         answers: AnswerStore,
         responses: StoredResponses,
         health: Health,
+        metrics: Metrics,
     ) -> None:
         self._upstreams = upstreams
         self._policy = policy
         self._answers = answers
         self._responses = responses
         self._health = health
+        self._metrics = metrics
 
     def read(self, dialect: Dialect, body: bytes, context: CallContext) -> Asked:
         """Read a call as far as Torana must know it.
@@ -95,7 +108,7 @@ class Asking:
             begun = Begun(request=request)
         upstreams = self._upstreams()
         route = upstreams.catalog.route(begun.request.model)
-        return Asked(
+        asked = Asked(
             dialect=dialect,
             body=body,
             context=context,
@@ -103,6 +116,23 @@ class Asking:
             upstreams=upstreams,
             route=kept_at_provider(begun, route),
         )
+        guards = upstreams.guardrails.for_call(route.name, context.principal.project_id)
+        return asked if guards is None else self._guarded(asked, guards)
+
+    def _guarded(self, asked: Asked, guards: GuardedCalls) -> Asked:
+        """A call as its guardrails let it pass."""
+        dialect, begun = asked.dialect, asked.begun
+        try:
+            if isinstance(dialect, ChatDialect):
+                call = guard_call(guards, dialect.read_call(readable(begun.request)))
+                return msgspec.structs.replace(asked, guards=guards, call=call)
+            request = guard_fields(guards, begun.request)
+            begun = msgspec.structs.replace(begun, request=request)
+            return msgspec.structs.replace(asked, guards=guards, begun=begun)
+        except GuardrailBlocked:
+            for name, outcome in guards.outcomes.items():
+                self._metrics.guardrail(name, outcome)
+            raise
 
     def course(self, asked: Asked, lead: Lead | None = None) -> Course:
         """Where a call may go, in the order in which it is tried.
@@ -154,7 +184,10 @@ class Asking:
             takes_thinking=provider.takes_thinking,
             continued=begun.continued,
             strict=strict,
+            call=asked.call,
         )
+        if asked.guards is not None:
+            wire = msgspec.structs.replace(wire, guards=asked.guards)
         dropped = provider.drops(wire.request.fields)
         if not dropped:
             return wire

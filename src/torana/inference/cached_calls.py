@@ -7,10 +7,9 @@ from urllib.parse import unquote
 
 import msgspec
 
+from torana.inference.asking import Asked
 from torana.inference.idempotency import StoredAnswer
-from torana.providers.upstreams import Upstreams
 from torana.routing.catalog import Target
-from torana.routing.routes import Route
 
 
 def target_of(kept: StoredAnswer) -> Target:
@@ -19,12 +18,13 @@ def target_of(kept: StoredAnswer) -> Target:
     return Target(provider=headers["x-torana-provider"], model=unquote(headers["x-torana-model"]))
 
 
-def revision_of(route: Route, upstreams: Upstreams) -> str:
+def revision_of(asked: Asked) -> str:
     """Changes with what makes an answer: after a change, none of before is given any more."""
     configs = []
-    for target in route.targets:
-        found = upstreams.providers.get(target.provider)
+    for target in asked.route.targets:
+        found = asked.upstreams.providers.get(target.provider)
         if found is not None:
             config = found.config
             configs.append((config.name, config.kind, config.base_url, config.options))
-    return hashlib.sha256(msgspec.json.encode((route, configs))).hexdigest()
+    guards = None if asked.guards is None else asked.guards.revision
+    return hashlib.sha256(msgspec.json.encode((asked.route, configs, guards))).hexdigest()

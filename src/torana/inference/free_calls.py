@@ -10,8 +10,9 @@ import msgspec
 
 from torana.dialects import wire
 from torana.dialects.anthropic import ANTHROPIC
-from torana.dialects.base import ChatDialect
+from torana.dialects.base import ChatDialect, Traits
 from torana.errors import UpstreamRejected
+from torana.guardrails.calls import guard_call
 from torana.inference.caller import CallContext
 from torana.inference.stored_responses import StoredResponses, body_of
 from torana.inference.wires import wire_of
@@ -68,6 +69,13 @@ class FreeCalls:
         targets = zip(route.targets, upstreams.catalog.targets_of(route), strict=True)
         _, target = min(targets, key=lambda pair: pair[0].priority)
         provider = upstreams.providers[target.provider]
+        guards = upstreams.guardrails.for_call(route.name, context.principal.project_id)
+        if guards is not None:
+            # Whoever counts a prompt reads it, so its guardrails come first.
+            call = guard_call(guards, ANTHROPIC.read_call(wire.readable(request)))
+            written = ANTHROPIC.write_call(call, Traits()).request
+            fields = {name: each for name, each in written.fields.items() if name != "max_tokens"}
+            request = msgspec.structs.replace(written, fields=fields)
         if provider.counts_tokens:
             own, _ = ANTHROPIC.own(request)
             counted = ANTHROPIC.encode_upstream(own, model=target.model)

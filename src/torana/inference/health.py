@@ -146,7 +146,8 @@ class Health:
         """The longest unused first."""
         self._restless: dict[Key, TargetRecord] = {}
         """Those that are not closed, or were not when last looked at."""
-        self._untold: set[tuple[TargetRecord, Change]] = set()
+        self._untold: set[tuple[Key, Change]] = set()
+        """Changes that other processes have not heard of; only of targets that are remembered."""
         self.shared = False
 
     def view(self, provider: str, model: str) -> TargetHealth:
@@ -238,7 +239,7 @@ class Health:
         with self._lock:
             untold, self._untold = self._untold, set()
             now = self._clock()
-            news = [record.news(now, change) for record, change in untold]
+            news = [self._records[key].news(now, change) for key, change in untold]
         return [each for each in news if each is not None]
 
     def present(self) -> list[HealthNews]:
@@ -257,9 +258,9 @@ class Health:
         kinds: dict[str, Change] = {"open": "opened", "closed": "closed", "cooling": "cooling"}
         with self._lock:
             for each in news:
-                record = self._records.get(_key(each.provider, each.model))
-                if record is not None:
-                    self._untold.add((record, kinds[each.kind]))
+                key = _key(each.provider, each.model)
+                if key in self._records:
+                    self._untold.add((key, kinds[each.kind]))
 
     def adopt(self, news: HealthNews) -> None:
         """Another process has told this."""
@@ -305,6 +306,7 @@ class Health:
             if not record.open_calls and record.breaker.state(now) == "closed":
                 del self._records[key]
                 self._restless.pop(key, None)
+                self._untold.difference_update((key, change) for change in _EVENTS)
                 return True
         return False
 
@@ -317,7 +319,7 @@ class Health:
             if self._records.get(record.key) is record:
                 self._restless[record.key] = record
                 if own:
-                    self._untold.add((record, change))
+                    self._untold.add((record.key, change))
             breaker = record.breaker
             state, wait, reason = breaker.state(now), breaker.wait(now), breaker.reason
         provider, model = record.key

@@ -10,6 +10,7 @@ from typing import Any
 from torana.core.money import Price, cost
 from torana.core.usage import NO_USAGE, Counted, Usage
 from torana.errors import CallerGone, ToranaError, UpstreamError
+from torana.guardrails.guarded import GuardedCalls
 from torana.inference.caller import CallContext
 from torana.inference.health import Attempt
 from torana.inference.planning import Plan
@@ -35,6 +36,7 @@ class OpenCall:
         drain_seconds: how long the answer is read on when the caller has hung up.
         estimate: counts an answer that was cut by its visible text, where that can be.
         forget: is told when the call is over.
+        guards: its guardrails, of which the metrics are told.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class OpenCall:
         drain_seconds: float,
         forget: Callable[[OpenCall], None],
         estimate: Callable[[str], Usage | None],
+        guards: GuardedCalls | None = None,
     ) -> None:
         self.context = context
         self.target = target
@@ -74,6 +77,7 @@ class OpenCall:
         self._open_attempt: dict[str, Any] | None = None
         self._passage: Attempt | None = None
         self._guessed = False
+        self._guards = guards
 
     @property
     def request_id(self) -> str:
@@ -332,6 +336,9 @@ class OpenCall:
                     "bound_nano": self._receipt.bound_nano,
                 },
             )
+        if self._guards is not None:
+            for name, outcome in self._guards.outcomes.items():
+                self._metrics.guardrail(name, outcome)
         usage = settlement.usage
         received = self.context.received_at
         self._metrics.call_settled(

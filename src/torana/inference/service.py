@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 
 from torana.core.usage import Usage
@@ -85,6 +84,7 @@ class InferenceService:
             answers=answers,
             responses=responses,
             health=health,
+            metrics=metrics,
         )
         self._teller = teller
         self._http = http
@@ -201,7 +201,7 @@ class InferenceService:
             self._metrics.cache("bypass")
             return None
         key = self._cache.key(
-            asked.dialect, begun.request, context, terms, revision=revision_of(route, asked.upstreams)
+            asked.dialect, begun.request, context, terms, revision=revision_of(asked)
         )
         turn = self._cache.enter(
             key,
@@ -298,6 +298,7 @@ class InferenceService:
             drain_seconds=limits.drain_of(route),
             forget=self._forget,
             estimate=estimate,
+            guards=asked.guards,
         )
         with self._lock:
             self._open.add(call)

@@ -14,6 +14,7 @@ from torana.dialects.openai_completions import OPENAI_COMPLETIONS
 from torana.dialects.openai_responses import OPENAI_RESPONSES
 from torana.dialects.wire import WireRequest, readable
 from torana.errors import InvalidRequest, TranslationLoss
+from torana.guardrails.guarded import GuardedCalls
 from torana.routing.catalog import Target
 from torana.routing.traits import abilities_of
 
@@ -29,6 +30,7 @@ class Wire(msgspec.Struct, frozen=True, kw_only=True):
         call: the request as a value, where it was translated.
         lost: what of it could not be said.
         instructed: see `Written.instructed`.
+        guards: that have seen the prompt, and shall see the answer.
     """
 
     caller: Dialect
@@ -38,6 +40,7 @@ class Wire(msgspec.Struct, frozen=True, kw_only=True):
     call: ChatCall | None = None
     lost: tuple[str, ...] = ()
     instructed: bool = False
+    guards: GuardedCalls | None = None
 
     @property
     def schema(self) -> dict[str, object] | None:
@@ -56,6 +59,7 @@ def wire_of(
     takes_thinking: bool = True,
     continued: bool = False,
     strict: bool = False,
+    call: ChatCall | None = None,
 ) -> Wire:
     """How a call goes to a target.
 
@@ -68,12 +72,14 @@ def wire_of(
         continued: the request goes on from a conversation that Torana keeps, in which other
             vendors' marks may stand; it is never passed on unread.
         strict: a loss is an error.
+        call: the request as a value, where it must not be passed on unread: its guardrails have
+            seen this.
 
     Raises:
         InvalidRequest: the request is malformed, or the target can't serve its route.
         TranslationLoss: something would be lost, and the caller does not want that.
     """
-    if caller in speaks and not continued:
+    if caller in speaks and not continued and call is None:
         own, lost = caller.own(request)
         if caller is OPENAI_CHAT and not takes_thinking:
             own, lost = without_thinking(own)
@@ -91,7 +97,10 @@ def wire_of(
             hint="Its provider does not offer it.",
             param="model",
         )
-    call = caller.read_call(readable(request))
+    if call is None:
+        call = caller.read_call(readable(request))
+    else:
+        targets.sort(key=lambda dialect: dialect is not caller)
     dialect, written = _least_loss(call, targets, _traits(target))
     lost = lost_of(*call.unsaid, *written.lost)
     if strict and lost:

@@ -7,15 +7,17 @@ from collections.abc import Mapping
 import msgspec
 
 from torana.errors import ProviderGone
+from torana.guardrails.guarded import NO_GUARDRAILS, Guardrails
 from torana.providers.base import Provider
 from torana.routing.catalog import Catalog
 
 
 class Upstreams(msgspec.Struct, frozen=True):
-    """A catalogue and the providers behind it, by name."""
+    """A catalogue, the providers behind it by name, and the guardrails of calls."""
 
     catalog: Catalog
     providers: Mapping[str, Provider]
+    guardrails: Guardrails = NO_GUARDRAILS
 
     def provider(self, name: str) -> Provider:
         """A provider by its name.

@@ -123,6 +123,7 @@ class RecordingMetrics(Metrics):
         self.retries: list[tuple[str, str]] = []
         self.retries_refused: list[str] = []
         self.cached: list[str] = []
+        self.guarded: list[tuple[str, str]] = []
 
     def call_opened(self) -> None:
         self.opened += 1
@@ -138,6 +139,9 @@ class RecordingMetrics(Metrics):
 
     def cache(self, result: str) -> None:
         self.cached.append(result)
+
+    def guardrail(self, name: str, outcome: str) -> None:
+        self.guarded.append((name, outcome))
 
     def retry_refused(self, provider: str) -> None:
         self.retries_refused.append(provider)

@@ -22,6 +22,7 @@ from torana.dialects.anthropic import ANTHROPIC
 from torana.dialects.base import Dialect
 from torana.dialects.openai_chat import OPENAI_CHAT
 from torana.dialects.openai_responses import OPENAI_RESPONSES
+from torana.guardrails.guarded import NO_GUARDRAILS
 from torana.inference.answers import JsonAnswer, StreamAnswer
 from torana.inference.asking import CallPolicy
 from torana.inference.cache import AnswerCache
@@ -157,14 +158,16 @@ class Gateway:
             routes={},
             prices={(name, "*"): PRICE for name in self.providers},
         )
+        self.guardrails = NO_GUARDRAILS
+        self.metrics = RecordingMetrics()
         self.conversations = MemoryConversations(life)
         self.teller = KeepingTeller(self.conversations)
         self.responses = StoredResponses(self.conversations)
         self.inference = InferenceService(
-            upstreams=lambda: Upstreams(catalog, self.providers),
+            upstreams=lambda: Upstreams(catalog, self.providers, self.guardrails),
             teller=self.teller,
             http=HttpClient(),
-            metrics=RecordingMetrics(),
+            metrics=self.metrics,
             limits=Limits(
                 timeouts=TIMEOUTS, retry=RetryPolicy(attempts=1, base=0.0), total=600, drain=60
             ),
@@ -175,7 +178,7 @@ class Gateway:
             cache=AnswerCache(None, [SecretStr("s" * 32)]),
         )
         self.free = FreeCalls(
-            upstreams=lambda: Upstreams(catalog, self.providers),
+            upstreams=lambda: Upstreams(catalog, self.providers, self.guardrails),
             http=HttpClient(),
             timeouts=TIMEOUTS,
             responses=self.responses,

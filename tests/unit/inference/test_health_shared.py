@@ -30,6 +30,15 @@ def test_a_change_that_is_over_is_not_told():
     assert scene.health.present() == []
 
 
+def test_where_nobody_listens_changes_do_not_pile_up():
+    scene = Scene()
+    for number in range(1000):
+        scene.open(f"invented-{number}")
+        scene.now += 5
+        scene.call(model=f"invented-{number}", seconds=0.0)
+    assert len(scene.health.changes()) <= 8
+
+
 def test_a_closing_is_told():
     scene = Scene()
     scene.open()

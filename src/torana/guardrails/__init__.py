@@ -1,0 +1,1 @@
+"""Guardrails: what judges and changes the texts of calls and their answers. Pure."""
