@@ -11,13 +11,15 @@ from functools import partial
 
 from torana.admin.configuration import REFRESH_SECONDS, Configuration
 from torana.auth.api_keys import KeyRing
-from torana.coordination import open_redis
+from torana.coordination import SharedRedis, open_redis
+from torana.coordination.active_checks import CHECK_LOOP_SECONDS, ActiveChecks
 from torana.coordination.health_sync import SYNC_SECONDS, HealthSync
 from torana.core.ids import new_id
 from torana.db.session import Database
 from torana.inference.asking import CallPolicy
 from torana.inference.cache import AnswerCache
 from torana.inference.cache_store import RENEW_SECONDS
+from torana.inference.checking import Checking
 from torana.inference.conversations import PURPOSE as CONVERSATIONS
 from torana.inference.conversations import Conversations
 from torana.inference.free_calls import FreeCalls
@@ -34,7 +36,7 @@ from torana.ledger.spool import Spool
 from torana.ledger.teller import SPOOL_SECONDS, Teller
 from torana.loops import Loop
 from torana.obs import logs
-from torana.obs.metrics import open_metrics
+from torana.obs.metrics import Metrics, open_metrics
 from torana.outbound.client import HttpClient, Timeouts
 from torana.routing.health import HealthPolicy
 from torana.secret_box import SecretBox
@@ -57,9 +59,7 @@ def build(settings: Settings) -> ToranaApp:
     configuration = Configuration(settings, database)
     owner = OwnerHeartbeat(database, owner_id=new_id("own"), kind="web")
     spool = Spool(settings.spool_dir, owner.owner_id)
-    redis = None
-    if settings.redis_url is not None:
-        redis = open_redis(settings.redis_url.get_secret_value(), failed=metrics.redis_error)
+    redis = _redis(settings, metrics)
     health = Health(
         HealthPolicy(failures=settings.breaker_failures, open_seconds=settings.breaker_seconds),
         metrics=metrics,
@@ -71,6 +71,9 @@ def build(settings: Settings) -> ToranaApp:
         spool=spool,
         open_account=partial(open_from_templates, database),
     )
+    http = HttpClient()
+    checking = Checking(configuration.present, http)
+    checks = ActiveChecks(health, plans=checking.plans, check=checking.check, redis=redis)
     loops = (
         Loop("configuration", configuration.refresh, seconds=REFRESH_SECONDS),
         Loop("heartbeat", owner.beat, seconds=BEAT_SECONDS),
@@ -86,6 +89,8 @@ def build(settings: Settings) -> ToranaApp:
         # ended, the master would take its healthy siblings down with it.
         loop.run_once()
         loop.start(stopping)
+    # A check waits for a provider, and no process waits for that before it serves.
+    Loop("checks", checks.run_once, seconds=CHECK_LOOP_SECONDS).start(stopping)
 
     def leave() -> None:
         # What waits in the spool keeps its owner, until a sweeper or the next process posts it.
@@ -93,12 +98,6 @@ def build(settings: Settings) -> ToranaApp:
             owner.leave()
         spool.close()
 
-    http = HttpClient()
-    timeouts = Timeouts(
-        connect=settings.connect_timeout,
-        first_byte=settings.first_byte_timeout,
-        idle=settings.idle_timeout,
-    )
     responses = StoredResponses(
         Conversations(
             database,
@@ -111,13 +110,7 @@ def build(settings: Settings) -> ToranaApp:
         teller=teller,
         http=http,
         metrics=metrics,
-        limits=Limits(
-            timeouts=timeouts,
-            retry=RetryPolicy(attempts=settings.retry_attempts),
-            total=settings.total_timeout,
-            disconnect=settings.disconnect_policy,
-            drain=settings.drain_seconds,
-        ),
+        limits=_limits(settings),
         policy=CallPolicy(
             free_fields=frozenset(settings.free_fields),
             retry_uncertain=settings.retry_uncertain,
@@ -137,7 +130,7 @@ def build(settings: Settings) -> ToranaApp:
             free_calls=FreeCalls(
                 upstreams=configuration.present,
                 http=http,
-                timeouts=timeouts,
+                timeouts=_timeouts(settings),
                 responses=responses,
             ),
             health=health,
@@ -146,4 +139,28 @@ def build(settings: Settings) -> ToranaApp:
             draining=draining,
             leave=leave,
         )
+    )
+
+
+def _redis(settings: Settings, metrics: Metrics) -> SharedRedis | None:
+    if settings.redis_url is None:
+        return None
+    return open_redis(settings.redis_url.get_secret_value(), failed=metrics.redis_error)
+
+
+def _timeouts(settings: Settings) -> Timeouts:
+    return Timeouts(
+        connect=settings.connect_timeout,
+        first_byte=settings.first_byte_timeout,
+        idle=settings.idle_timeout,
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        timeouts=_timeouts(settings),
+        retry=RetryPolicy(attempts=settings.retry_attempts),
+        total=settings.total_timeout,
+        disconnect=settings.disconnect_policy,
+        drain=settings.drain_seconds,
     )

@@ -64,6 +64,11 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(
         32 * MEBIBYTE, ge=1024, description="Largest request body; larger ones get a 413."
     )
+    max_upload_bytes: int = Field(
+        100 * MEBIBYTE,
+        ge=1024,
+        description="Largest form with files (images, recordings); larger ones get a 413.",
+    )
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least severe level that is logged."

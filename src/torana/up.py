@@ -22,7 +22,7 @@ import setproctitle
 from torana import __version__
 from torana.admin import bootstrap, keys
 from torana.admin.bootstrap import FirstLogin
-from torana.admin.providers import ECHO_MODEL, LOCAL_MODEL
+from torana.admin.builtin import ECHO_MODEL, LOCAL_MODEL
 from torana.admin.tenancy import DEFAULT_NAME
 from torana.cli.client import Client
 from torana.db.session import COMMAND_PATIENCE_SECONDS, Database

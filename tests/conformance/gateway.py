@@ -19,8 +19,9 @@ from tests.support.server import (
     eventually,
     make_seed,
 )
+from torana.admin.allowed_hosts import allow_host
 from torana.admin.price_terms import make_terms
-from torana.admin.providers import PURPOSE
+from torana.admin.providers import FIRST_LABEL, PURPOSE, new_key
 from torana.core.clock import utc_now
 from torana.core.ids import new_id
 from torana.db.models import Provider
@@ -103,6 +104,7 @@ def _provision(database_url: str, environment: Mapping[str, str], upstream_url: 
     database = Database(database_url)
     terms = make_terms({"input": "0.15", "output": "0.6"})
     try:
+        allow_host(database, "127.0.0.1")
         with database.write() as session:
             for name, kind in KINDS.items():
                 row = Provider(
@@ -110,11 +112,14 @@ def _provision(database_url: str, environment: Mapping[str, str], upstream_url: 
                     name=name,
                     kind=kind,
                     base_url=upstream_url,
-                    api_key_encrypted=box.seal(PROVIDER_KEY),
+                    options={},
                     enabled=True,
                     created_at=utc_now(),
+                    updated_at=utc_now(),
                 )
                 session.add(row)
+                session.flush()
+                session.add(new_key(box, row.id, FIRST_LABEL, PROVIDER_KEY))
                 now = utc_now()
                 set_price(
                     session, provider=name, model="*", terms=terms, source="operator", now=now

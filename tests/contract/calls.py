@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from torana.dialects.openai_chat import OPENAI_CHAT
-from torana.outbound.client import Answer, Exchange, HttpClient, Timeouts
+from torana.outbound.client import Answer, Body, Exchange, HttpClient, Timeouts
 from torana.providers import Provider, Sending
 
 PATIENT = Timeouts(connect=10, first_byte=10, idle=10)
@@ -30,15 +30,20 @@ def chat_body(model: str = "echo", text: str = "hello there", **more: Any) -> by
 def post(
     http: HttpClient,
     url: str,
-    body: bytes = b"{}",
+    body: bytes | Body = b"{}",
     *,
     timeouts: Timeouts = PATIENT,
     over: Exchange | None = None,
+    private: bool = True,
 ) -> Answer:
     """Send a request."""
-    headers = {"content-type": "application/json"}
     return http.post(
-        url, body=body, headers=headers, timeouts=timeouts, exchange=over or exchange()
+        url,
+        body=body,
+        headers={"content-type": "application/json"},
+        timeouts=timeouts,
+        exchange=over or exchange(),
+        private=private,
     )
 
 

@@ -19,14 +19,15 @@ from torana.errors import (
 )
 from torana.inference.free_calls import COUNT_PATH
 from torana.outbound.client import Answer, HttpClient
-from torana.providers import Provider, ProviderConfig, Sending, build
+from torana.providers import Credential, Provider, ProviderConfig, Sending, build
 from torana.providers.base import provider_request_id
 
 KEY = "sk-ant-canary-contract-key-4a7e"
+KEYS = (Credential(id="k", secret=KEY),)
 
 
 def provider(url: str) -> Provider:
-    config = ProviderConfig(name="claude", kind="anthropic", base_url=url, api_key=KEY)
+    config = ProviderConfig(name="claude", kind="anthropic", base_url=url, keys=KEYS, private=True)
     return build(config)
 
 
@@ -134,7 +135,9 @@ def test_the_forms_that_a_caller_has_chosen_go_on(
 
 def test_forms_of_anthropics_do_not_reach_other_kinds(http: HttpClient, upstream: FakeUpstream):
     model = upstream.model()
-    other = build(ProviderConfig(name="o", kind="openai", base_url=upstream.url, api_key=KEY))
+    other = build(
+        ProviderConfig(name="o", kind="openai", base_url=upstream.url, keys=KEYS, private=True)
+    )
     send(other, http, asking(model), forwarded={"anthropic-beta": "one"}).close()
     (seen,) = upstream.seen(model)
     assert not any(name.startswith("anthropic") for name in seen.headers)
@@ -251,7 +254,7 @@ def test_what_is_kept_there_is_asked_for_without_a_body(
 ):
     path = f"/v1/responses/resp_{kind}_{method}"
     upstream.at(path, lambda turn: turn.reply({"id": "it"}))
-    config = ProviderConfig(name="p", kind=kind, base_url=upstream.url, api_key=KEY)
+    config = ProviderConfig(name="p", kind=kind, base_url=upstream.url, keys=KEYS, private=True)
     answer = send(build(config), http, None, path.removeprefix("/v1"), deletes=deletes)
     assert json.loads(answer.read(LIMIT)) == {"id": "it"}
     (seen,) = upstream.seen(path)
@@ -264,7 +267,7 @@ def test_what_is_kept_there_is_asked_for_without_a_body(
 def test_what_is_not_kept_there_is_a_404(http: HttpClient, upstream: FakeUpstream, deletes: bool):
     path = f"/v1/responses/resp_gone_{deletes}"
     upstream.at(path, lambda turn: turn.reply({"error": {"message": "no such response"}}, 404))
-    config = ProviderConfig(name="p", kind="openai", base_url=upstream.url, api_key=KEY)
+    config = ProviderConfig(name="p", kind="openai", base_url=upstream.url, keys=KEYS, private=True)
     with pytest.raises(UpstreamRejected) as failure:
         send(build(config), http, None, path.removeprefix("/v1"), deletes=deletes)
     assert (failure.value.status, failure.value.message) == (404, "no such response")
@@ -273,7 +276,9 @@ def test_what_is_not_kept_there_is_a_404(http: HttpClient, upstream: FakeUpstrea
 def test_the_connection_is_used_again_after_a_free_call(http: HttpClient, upstream: FakeUpstream):
     path = "/v1/responses/resp_again"
     upstream.at(path, lambda turn: turn.reply({"id": "it"}))
-    made = build(ProviderConfig(name="p", kind="openai", base_url=upstream.url, api_key=KEY))
+    made = build(
+        ProviderConfig(name="p", kind="openai", base_url=upstream.url, keys=KEYS, private=True)
+    )
     for deletes in (False, True, False):
         send(made, http, None, "/responses/resp_again", deletes=deletes).read(LIMIT)
     assert len({seen.connection for seen in upstream.seen(path)}) == 1

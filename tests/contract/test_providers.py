@@ -7,6 +7,7 @@ pointed at one that plays the same scripts.
 from __future__ import annotations
 
 import json
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -38,7 +39,7 @@ from torana.errors import (
     UpstreamUnreachable,
 )
 from torana.outbound.client import Answer, HttpClient
-from torana.providers import KINDS, Provider, ProviderConfig, build
+from torana.providers import KINDS, Credential, Provider, ProviderConfig, build
 from torana.providers.base import provider_request_id
 
 KEY = "sk-canary-contract-key-91c2"
@@ -54,7 +55,10 @@ def provider(request: pytest.FixtureRequest, echo_url: str) -> Provider:
 
 def _build(kind: str, url: str, key: str | None = KEY) -> Provider:
     base_url = "echo:" if kind == "echo" else url
-    return build(ProviderConfig(name=f"a-{kind}", kind=kind, base_url=base_url, api_key=key))
+    keys = () if key is None else (Credential(id="k", secret=key),)
+    return build(
+        ProviderConfig(name=f"a-{kind}", kind=kind, base_url=base_url, keys=keys, private=True)
+    )
 
 
 def _fold(answer: Answer, *, include_usage: bool = True) -> tuple[list[bytes], ChatFold]:
@@ -214,7 +218,7 @@ def test_one_provider_serves_many_calls_at_once(provider: Provider, http: HttpCl
 
 
 def test_no_representation_shows_the_key(provider: Provider):
-    assert provider.config.api_key == KEY
+    assert provider.config.keys[0].secret == KEY
     for text in (repr(provider), str(provider), repr(provider.config), f"{provider.config}"):
         assert KEY not in text
 
@@ -339,6 +343,24 @@ def test_no_answer_leads_us_elsewhere_or_on_for_ever(
         send(_build("openai", upstream.url), http, chat_body(model))
     assert failure.value.status == 502
     assert len(upstream.seen(model)) == 1
+
+
+def test_an_error_that_is_not_read_to_its_end_holds_no_connection(
+    http: HttpClient, upstream: FakeUpstream
+):
+    hung_up = threading.Event()
+
+    def endless(turn: Turn) -> None:
+        turn.head(500, content_length="1000000")
+        turn.write(b"x" * 100_000)
+        assert turn.wait_for_hang_up()
+        hung_up.set()
+
+    model = upstream.model(endless)
+    with pytest.raises(UpstreamError) as failure:
+        send(_build("openai", upstream.url), http, chat_body(model))
+    assert hung_up.wait(10)
+    assert failure.value.status == 502
 
 
 def test_a_connection_is_free_again_after_an_error(http: HttpClient, upstream: FakeUpstream):

@@ -10,8 +10,15 @@ import pytest
 
 from torana import errors
 from torana.inference.answers import DROPPED_HEADER, SCHEMA_HEADER
+from torana.inference.cache_terms import CACHE_HEADER
 from torana.web.anthropic.messages import COUNT_HEADER
-from torana.web.labels import IDEMPOTENCY_HEADER, STRICT_HEADER, TAGS_HEADER
+from torana.web.labels import (
+    IDEMPOTENCY_HEADER,
+    REGION_HEADER,
+    STRICT_HEADER,
+    TAGS_HEADER,
+    TIMEOUT_HEADER,
+)
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
@@ -22,6 +29,9 @@ HEADERS = (
     STRICT_HEADER,
     TAGS_HEADER,
     IDEMPOTENCY_HEADER,
+    CACHE_HEADER,
+    REGION_HEADER,
+    TIMEOUT_HEADER,
 )
 NEVER_TOLD = {
     "caller_gone",  # Nobody is there.

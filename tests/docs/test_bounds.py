@@ -8,15 +8,32 @@ from pathlib import Path
 
 import pytest
 
-from torana.dialects import openai_embeddings
+from torana.dialects import (
+    openai_embeddings,
+    openai_images,
+    openai_moderations,
+    rerank,
+)
 from torana.dialects.anthropic import rules as anthropic
+from torana.dialects.openai_audio import lengths, speech, transcriptions
 from torana.dialects.openai_completions import costs as completions
 from torana.dialects.openai_responses import rules as responses
+from torana.ledger import bounds
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "bounds.md").read_text(encoding="utf-8")
 MESSAGES = "Messages of Anthropic"
 RESPONSES = "Responses of OpenAI"
 OTHERS = "Completions and embeddings of OpenAI"
+MEDIA = "Images, audio, moderations and rerankings"
+MEDIA_TABLES = {
+    "fields of images": openai_images.FIELDS,
+    "fields of image edits": openai_images.EDIT_FIELDS,
+    "fields of speech": speech.FIELDS,
+    "fields of transcriptions": transcriptions.FIELDS,
+    "fields of translations": transcriptions.TRANSLATION_FIELDS,
+    "fields of moderations": openai_moderations.FIELDS,
+    "fields of rerankings": rerank.FIELDS,
+}
 
 TABLES: list[tuple[str, str, Iterable[str]]] = [
     (MESSAGES, "fields", [*anthropic.FIELDS, *anthropic.EXTENSIONS]),
@@ -33,6 +50,7 @@ TABLES: list[tuple[str, str, Iterable[str]]] = [
     (RESPONSES, "tiers", responses.TIERS),
     (OTHERS, "fields of completions", [*completions.FIELDS, *completions.EXTENSIONS]),
     (OTHERS, "fields of embeddings", openai_embeddings.FIELDS),
+    (MEDIA, "qualities", openai_images.TOKENS_BY_QUALITY),
 ]
 
 
@@ -73,6 +91,7 @@ def listed(text: str, column: str) -> dict[str, str]:
         (RESPONSES, "fields", responses.RULES),
         (OTHERS, "fields of completions", completions.RULES),
         (OTHERS, "fields of embeddings", openai_embeddings.FIELDS),
+        *((MEDIA, column, table) for column, table in MEDIA_TABLES.items()),
     ],
 )
 def test_a_field_is_documented_as_free_just_when_it_is(title, column, table):
@@ -84,9 +103,33 @@ def test_a_field_is_documented_as_free_just_when_it_is(title, column, table):
 
 @pytest.mark.parametrize(
     ("title", "column", "table"),
-    [(MESSAGES, "fields", anthropic.RULES), (RESPONSES, "fields", responses.RULES)],
+    [
+        (MESSAGES, "fields", anthropic.RULES),
+        (RESPONSES, "fields", responses.RULES),
+        *((MEDIA, column, table) for column, table in MEDIA_TABLES.items()),
+    ],
 )
 def test_a_field_is_documented_as_without_a_rule_just_when_it_has_none(title, column, table):
     documented = listed(section(title), column)
     without = {name for name, rule in documented.items() if rule == "no rule"}
     assert without == {name for name, rule in table.items() if rule == "none"}
+
+
+@pytest.mark.parametrize(
+    "figure",
+    [
+        bounds.IMAGE_TOKENS,
+        openai_images.PARTIAL_TOKENS,
+        *openai_images.TOKENS_BY_QUALITY.values(),
+        speech.TOKENS_PER_BYTE,
+        transcriptions.AUDIO_TOKENS_A_SECOND,
+        transcriptions.TEXT_TOKENS_A_SECOND,
+        transcriptions.TEXT_TOKENS,
+        lengths.SLOWEST_BYTES,
+        rerank.PAIR_TOKENS,
+        rerank.PIECE_TOKENS,
+        rerank.LEAST_ROOM,
+    ],
+)
+def test_every_figure_of_media_is_documented(figure):
+    assert re.search(rf"(?<![\d,]){figure:,}(?!,?\d)", section(MEDIA))

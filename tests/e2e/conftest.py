@@ -25,6 +25,7 @@ from tests.e2e.constants import (
 )
 from tests.support import databases
 from tests.support.server import RunningServer, Seed, make_seed, running_server
+from torana.admin.allowed_hosts import allow_host
 from torana.admin.price_terms import make_terms
 from torana.admin.providers import PURPOSE, add_provider
 from torana.admin.tenancy import new_balance
@@ -45,6 +46,7 @@ def provision(database: Database, environment: Mapping[str, str], *, dead_port: 
     )
     box = SecretBox(settings.secret_keys, PURPOSE)
     base_url = f"http://127.0.0.1:{dead_port}/v1"
+    allow_host(database, "127.0.0.1")
     add_provider(database, box, name="dead", base_url=base_url, api_key=PROVIDER_KEY)
     terms = make_terms({"input": format_usd(INPUT_RATE), "output": format_usd(OUTPUT_RATE)})
     with database.write() as session:

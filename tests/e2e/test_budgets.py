@@ -171,7 +171,8 @@ def test_under_a_budget_a_model_needs_a_price_and_a_field_a_rule(
 ):
     server = server_on_sqlite
     server.torana(
-        *("providers", "add", "bare", "--base-url", upstream.url, "--api-key-stdin"),
+        *("providers", "add", "bare", "--base-url", upstream.url),
+        *("--allow-host", "--api-key-stdin"),
         stdin=PROVIDER_KEY,
     )
     model = upstream.model()

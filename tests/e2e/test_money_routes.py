@@ -34,6 +34,7 @@ from tests.e2e.money_calls import (
 from tests.e2e.wire import connected, read_until
 from tests.support import databases
 from tests.support.server import Reply, RunningServer, Seed, running_server
+from torana.admin.allowed_hosts import allow_host
 from torana.admin.price_terms import make_terms
 from torana.admin.providers import PURPOSE, add_provider
 from torana.core.clock import utc_now
@@ -104,6 +105,7 @@ def preparing(upstream: FakeUpstream) -> Callable[[Database, Mapping[str, str]],
             secret_keys=environment["TORANA_SECRET_KEYS"],
         )
         box = SecretBox(settings.secret_keys, PURPOSE)
+        allow_host(database, "127.0.0.1")
         add_provider(database, box, name="look", base_url=upstream.url, api_key=PROVIDER_KEY)
         terms = make_terms(AMOUNTS)
         with database.write() as session:

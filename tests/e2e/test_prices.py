@@ -122,7 +122,7 @@ def test_a_price_with_tiers_may_be_announced(
 
 BAD_BODIES = [
     ("openai/x", {}, 422),
-    ("openai/x", {"usd": {"input": "1"}}, 422),
+    ("openai/x", {"usd": {"input": "1"}}, 400),
     ("openai/x", {"usd": {"input": 1, "output": 2}}, 422),
     ("openai/x", {"usd": {"input": "1", "output": "2", "colour": "3"}}, 422),
     ("openai/x", {"usd": {"input": "1", "output": "2"}, "batch_percent": 101}, 422),

@@ -15,6 +15,7 @@ from tests.fuzz.caller import Caller
 from tests.fuzz.length import Length
 from tests.fuzz.upstream import wild_upstream
 from tests.support.server import RunningServer, eventually, make_seed, running_server
+from torana.admin.allowed_hosts import allow_host
 from torana.admin.keys import create_key
 from torana.admin.price_terms import make_terms
 from torana.admin.providers import PURPOSE, add_provider
@@ -100,6 +101,7 @@ def _provision(database: Database, environment: Mapping[str, str], url: str) -> 
         data_dir=environment["TORANA_DATA_DIR"], secret_keys=environment["TORANA_SECRET_KEYS"]
     )
     box = SecretBox(settings.secret_keys, PURPOSE)
+    allow_host(database, "127.0.0.1")
     add_provider(database, box, name="look", base_url=url, api_key=_KEY)
     terms = make_terms({"input": "0.15", "output": "0.6"})
     with database.write() as session:

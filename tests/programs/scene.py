@@ -10,6 +10,7 @@ from tests.contract.fake_upstream import FakeUpstream
 from tests.programs.heard import Heard, heard
 from tests.programs.upstream import INPUT_TOKENS, OUTPUT_TOKENS, Call, Step, conversation
 from tests.support.server import RunningServer
+from torana.admin.allowed_hosts import allow_host
 from torana.admin.price_terms import make_terms
 from torana.admin.providers import PURPOSE, add_provider
 from torana.core.clock import utc_now
@@ -46,6 +47,7 @@ def provision(database: Database, environment: Mapping[str, str], upstream: Fake
         data_dir=environment["TORANA_DATA_DIR"], secret_keys=environment["TORANA_SECRET_KEYS"]
     )
     box = SecretBox(settings.secret_keys, PURPOSE)
+    allow_host(database, "127.0.0.1")
     add_provider(database, box, name=CHAT_ALONE, base_url=upstream.url, api_key="sk-lookalike")
     terms = make_terms({"input": format_usd(INPUT_RATE), "output": format_usd(OUTPUT_RATE)})
     with database.write() as session:

@@ -7,29 +7,41 @@ processes within a second, and a database that is away leaves the last snapshot 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 
+import msgspec
+from pydantic import SecretStr
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from torana import providers
-from torana.admin.price_list import model_list
-from torana.admin.providers import ECHO_MODEL, LOCAL_CONTEXT, LOCAL_MODEL, PURPOSE
-from torana.db.models import ConfigVersion, ModelRoute, SuspendedTarget
+from torana.admin.allowed_hosts import host_of, read_allowed_hosts
+from torana.admin.builtin import builtin_providers, builtin_routes
+from torana.admin.guardrails import guardrail_rows
+from torana.admin.price_list import model_list, shipped
+from torana.admin.providers import PURPOSE
+from torana.db.models import ConfigVersion, ModelRoute, ProviderKey, SuspendedTarget
 from torana.db.models import Provider as ProviderRow
 from torana.db.session import Database
-from torana.errors import ConfigurationError, LedgerUnavailable
+from torana.errors import ConfigurationError, InvalidRequest, LedgerUnavailable
+from torana.guardrails.guarded import build_guardrails
 from torana.ledger.locking import database_now
 from torana.ledger.prices import current_prices, next_change
 from torana.providers import Provider, ProviderConfig
+from torana.providers.options import Credential, ProviderOptions
 from torana.providers.upstreams import Upstreams
-from torana.routing.catalog import Catalog, ProviderEntry, Route
+from torana.routing.catalog import Catalog, ProviderEntry
+from torana.routing.routes import Route
 from torana.secret_box import SecretBox
 from torana.settings import Settings
 
 logger = logging.getLogger("torana.configuration")
 
 REFRESH_SECONDS = 1.0
+Sealed = tuple[str, bytes]
+"""A key's id, and the key as its row has it."""
 _CLAIMS = {
     "openai": r"gpt-.*|chatgpt-.*|o[0-9].*|text-embedding-.*",
     "anthropic": r"claude-.*",
@@ -50,6 +62,7 @@ class Configuration:
         self._database = database
         self._version: int | None = None
         self._prices_until: datetime | None = None
+        self._secrets = Secrets(settings.secret_keys)
         self._built: dict[ProviderConfig, Provider] = {}
         self._present = Upstreams(Catalog(providers={}, routes={}, prices={}), {})
 
@@ -80,100 +93,130 @@ class Configuration:
             now = database_now(session)
             if version == self._version and until is not None and now < until:
                 return False
-            rows = session.scalars(select(ProviderRow).where(ProviderRow.enabled)).all()
-            routes = session.scalars(select(ModelRoute).where(ModelRoute.enabled)).all()
-            names = {row.id: row.name for row in rows}
             prices = current_prices(session, now)
             prices_until = next_change(session, now)
             suspended = session.execute(select(SuspendedTarget.provider, SuspendedTarget.model))
-            configs = [*_builtin(self._settings), *self._added(rows)]
+            configs = [*builtin_providers(self._settings), *self._added(session)]
             known = {config.name for config in configs}
+            listed = shipped().names & known
             catalog = Catalog(
                 providers={config.name: _entry(config) for config in configs},
-                routes=_builtin_routes(known)
-                | {
-                    route.name: Route(
-                        name=route.name,
-                        provider=names[route.provider_id],
-                        model=route.target_model,
-                        max_output=route.max_output_tokens,
-                    )
-                    for route in routes
-                    if names.get(route.provider_id) in known
-                },
+                routes=builtin_routes(self._settings) | _routes(session, known),
                 prices={key: price for key, price in prices.items() if key[0] in known},
-                lists={name: model_list(name) for name in known},
+                lists={name: model_list(name) for name in listed},
                 suspended=frozenset((row.provider, row.model) for row in suspended),
             )
+            guardrails = build_guardrails(guardrail_rows(session))
         # A provider that has not changed is kept: `echo` has a server behind it.
         self._built = {
             config: self._built.get(config) or providers.build(config) for config in configs
         }
         self._present = Upstreams(
-            catalog, {config.name: built for config, built in self._built.items()}
+            catalog, {config.name: built for config, built in self._built.items()}, guardrails
         )
         self._version = version
         self._prices_until = prices_until
+        for name, reason in guardrails.broken.items():
+            logger.error("guardrail.unusable", extra={"guardrail": name, "reason": reason})
         logger.info("configuration.refreshed", extra={"version": version})
         return True
 
-    def _added(self, rows: Iterable[ProviderRow]) -> list[ProviderConfig]:
+    def _added(self, session: Session) -> list[ProviderConfig]:
+        """What can be called of the providers that have rows."""
+        hosts = read_allowed_hosts(session)
+        keys: dict[str, list[Sealed]] = {}
+        query = select(ProviderKey.id, ProviderKey.provider_id, ProviderKey.encrypted)
+        for id_, provider_id, encrypted in session.execute(
+            query.order_by(ProviderKey.created_at, ProviderKey.id)
+        ):
+            keys.setdefault(provider_id, []).append((id_, encrypted))
         configs = []
-        for row in rows:
+        for row in session.scalars(select(ProviderRow).where(ProviderRow.enabled)):
             try:
-                configs.append(_config(row, self._settings))
+                credentials = self._secrets.credentials(row.name, keys.get(row.id, ()))
+                configs.append(config_of(row, credentials, hosts))
             except ConfigurationError as error:
                 logger.error(  # noqa: TRY400 -- the message says it all
                     "provider.unusable", extra={"provider": row.name, "reason": error.message}
                 )
+        self._secrets.forget_all_but({id_ for sealed in keys.values() for id_, _ in sealed})
         return configs
 
 
-def _config(row: ProviderRow, settings: Settings) -> ProviderConfig:
+class Secrets:
+    """The keys of providers, each decrypted once: its secret never changes under its id.
+
+    Args:
+        secret_keys: of the installation, newest first.
+    """
+
+    def __init__(self, secret_keys: Sequence[SecretStr]) -> None:
+        self._secret_keys = secret_keys
+        self._box: SecretBox | None = None
+        self._opened: dict[str, Credential] = {}
+
+    def credentials(self, provider: str, sealed: Sequence[Sealed]) -> tuple[Credential, ...]:
+        """The keys of a provider that can be read.
+
+        Raises:
+            ConfigurationError: it has keys, and none of them can be.
+        """
+        found = []
+        problem = None
+        for id_, encrypted in sealed:
+            try:
+                found.append(self._opened.get(id_) or self._open(id_, encrypted))
+            except ConfigurationError as error:
+                problem = error
+                logger.error(  # noqa: TRY400 -- the message says it all
+                    "provider.key_unusable",
+                    extra={"provider": provider, "key_id": id_, "reason": error.message},
+                )
+        if problem is not None and not found:
+            raise problem
+        return tuple(found)
+
+    def forget_all_but(self, ids: AbstractSet[str]) -> None:
+        """Keep no secret of a key that is gone."""
+        self._opened = {id_: key for id_, key in self._opened.items() if id_ in ids}
+
+    def _open(self, id_: str, encrypted: bytes) -> Credential:
+        if self._box is None:
+            self._box = SecretBox(self._secret_keys, PURPOSE)
+        opened = self._opened[id_] = Credential(id=id_, secret=self._box.open(encrypted))
+        return opened
+
+
+def config_of(
+    row: ProviderRow, credentials: tuple[Credential, ...], hosts: AbstractSet[str]
+) -> ProviderConfig:
+    """A provider's row as its code takes it.
+
+    Args:
+        row: of the provider.
+        credentials: its keys.
+        hosts: which private ones are allowed.
+
+    Raises:
+        ConfigurationError: another version has written it.
+    """
     if row.kind not in providers.KINDS:
         raise ConfigurationError(f"This version does not know providers of the kind {row.kind!r}.")
-    key = None
-    if row.api_key_encrypted is not None:
-        key = SecretBox(settings.secret_keys, PURPOSE).open(row.api_key_encrypted)
-    return ProviderConfig(name=row.name, kind=row.kind, base_url=row.base_url, api_key=key)
-
-
-def _builtin(settings: Settings) -> list[ProviderConfig]:
-    """The providers that come from settings alone."""
-    configs = []
-    if settings.openai_api_key is not None:
-        configs.append(
-            ProviderConfig(
-                name="openai",
-                kind="openai",
-                base_url=settings.openai_base_url,
-                api_key=settings.openai_api_key.get_secret_value(),
-            )
-        )
-    if settings.anthropic_api_key is not None:
-        configs.append(
-            ProviderConfig(
-                name="anthropic",
-                kind="anthropic",
-                base_url=settings.anthropic_base_url,
-                api_key=settings.anthropic_api_key.get_secret_value(),
-            )
-        )
-    if settings.local_model_url is not None:
-        key = settings.local_model_key
-        configs.append(
-            ProviderConfig(
-                name="local",
-                kind="local",
-                base_url=settings.local_model_url,
-                api_key=key.get_secret_value() if key is not None else None,
-                rewrites_model=True,
-                keeps_alive=False,
-            )
-        )
-    if settings.echo:
-        configs.append(ProviderConfig(name="echo", kind="echo", base_url="echo:"))
-    return configs
+    try:
+        options = msgspec.convert(row.options, ProviderOptions)
+        host = host_of(row.base_url)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"This version can't read its options: {error}.") from error
+    except InvalidRequest as error:
+        raise ConfigurationError(f"Its base URL is not usable: {error.message}") from error
+    return ProviderConfig(
+        name=row.name,
+        kind=row.kind,
+        base_url=row.base_url,
+        keys=credentials,
+        options=options,
+        private=host in hosts,
+    )
 
 
 def _entry(config: ProviderConfig) -> ProviderEntry:
@@ -184,12 +227,19 @@ def _entry(config: ProviderConfig) -> ProviderEntry:
     )
 
 
-def _builtin_routes(names: set[str]) -> dict[str, Route]:
+def _routes(session: Session, known: AbstractSet[str]) -> dict[str, Route]:
+    """The routes of rows, with the targets whose provider is there."""
+    query = select(ModelRoute.name, ModelRoute.terms).where(ModelRoute.enabled)
     routes = {}
-    if "local" in names:
-        routes[LOCAL_MODEL] = Route(
-            name=LOCAL_MODEL, provider="local", model=LOCAL_MODEL, max_output=LOCAL_CONTEXT
-        )
-    if "echo" in names:
-        routes[ECHO_MODEL] = Route(name=ECHO_MODEL, provider="echo", model=ECHO_MODEL)
+    for name, terms in session.execute(query.order_by(ModelRoute.name)):
+        try:
+            route = msgspec.convert(terms, Route)
+        except msgspec.ValidationError as error:
+            logger.error(  # noqa: TRY400 -- the message says it all
+                "route.unusable", extra={"route": name, "reason": str(error)}
+            )
+            continue
+        targets = tuple(target for target in route.targets if target.provider in known)
+        if targets:
+            routes[name] = msgspec.structs.replace(route, targets=targets)
     return routes

@@ -13,6 +13,8 @@ from datetime import date
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
+import msgspec
+
 from torana.admin.listed import ListedModel, ListedPrice, ListedProvider
 from torana.core.money import NANO_PER_USD, UNITS, PriceTerms, Rates, Tier
 from torana.routing.catalog import ModelFacts
@@ -194,9 +196,7 @@ def _terms_on(
     if batch is None:
         return terms
     reduced = _dearest([_terms(model, {**prices, **batch}) for prices in sets])
-    return PriceTerms(
-        rates=terms.rates, tiers=terms.tiers, batch_percent=_percent(terms, reduced, batch)
-    )
+    return msgspec.structs.replace(terms, batch_percent=_percent(terms, reduced, batch))
 
 
 def _is_by_time(entry: Raw) -> bool:

@@ -22,6 +22,7 @@ from torana.db.models import ApiKey, Balance, Membership, Project, User
 from torana.db.session import Database
 from torana.errors import InvalidRequest, NotFound
 from torana.ledger.terms import BudgetTerms, Terms, write_terms
+from torana.routing.routes import MOST_CACHE_SECONDS
 
 SELF_CHECK = scopes.SELF_CHECK
 _SELF_CHECK_LIFE = timedelta(minutes=2)
@@ -47,6 +48,7 @@ class KeyView(msgspec.Struct, frozen=True):
     project: str
     models: list[str] | None
     role: str
+    cache_seconds: int | None
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
@@ -62,6 +64,7 @@ def create_key(
     role: str = "caller",
     limits: LimitsChange | None = None,
     budget: BudgetTerms | None = None,
+    cache_seconds: int | None = None,
     actor: str = MACHINE,
 ) -> CreatedKey:
     """Make a key together with its limits and its budget: it never calls without them.
@@ -75,6 +78,8 @@ def create_key(
         role: `caller`, or `admin` for one that may manage its organisation.
         limits: requests and tokens a minute, open calls.
         budget: what it may spend.
+        cache_seconds: how long answers to its calls are kept; 0 keeps none, None is as the model's
+            route says.
         actor: who does it, for the log.
 
     Raises:
@@ -87,6 +92,10 @@ def create_key(
         raise InvalidRequest(f"A key's name has 1 to {_NAME_LIMIT} characters.", param="name")
     if name.strip() == SELF_CHECK:
         raise InvalidRequest(f"The name {SELF_CHECK!r} is Torana's own.", param="name")
+    if cache_seconds is not None and not 0 <= cache_seconds <= MOST_CACHE_SECONDS:
+        raise InvalidRequest(
+            f"Answers are kept for 0 to {MOST_CACHE_SECONDS} seconds.", param="cache_seconds"
+        )
     with database.write() as session:
         home = find_project(session, project)
         membership = _membership(session, home, owner_email) if owner_email else None
@@ -94,6 +103,7 @@ def create_key(
         row = _row(home, name, made)
         row.models = models
         row.role = role
+        row.cache_seconds = cache_seconds
         row.membership_id = membership.id if membership is not None else None
         session.add(row)
         account = new_balance("key", row.id)
@@ -214,6 +224,7 @@ def _view(key: ApiKey, project: str) -> KeyView:
         project=project,
         models=key.models,
         role=key.role,
+        cache_seconds=key.cache_seconds,
         created_at=key.created_at,
         expires_at=key.expires_at,
         revoked_at=key.revoked_at,

@@ -45,6 +45,19 @@ _BUILTIN = {
     for name, facts in (("local", LOCAL_FACTS), ("echo", ECHO_FACTS))
 }
 BUILTIN_NAMES = frozenset(_BUILTIN)
+_MODERATION = ("omni-moderation-latest", "text-moderation-latest", "text-moderation-stable")
+_FREE = {
+    "openai": tuple(
+        ListedModel(
+            id=name,
+            stems=(name.rpartition("-")[0],) if name.endswith("-latest") else (),
+            prices=(ListedPrice(terms=PriceTerms(rates=Rates())),),
+        )
+        for name in _MODERATION
+    )
+}
+"""What costs nothing, and is on no list because of that: without a price no budget would let a call
+pass."""
 _MODELS = files("torana.admin") / "data" / "models"
 _decoder = msgspec.json.Decoder(ListedProvider)
 
@@ -65,7 +78,7 @@ class PriceList(msgspec.Struct, frozen=True):
         if provider not in self.names:
             return {}
         own = self.read(provider)
-        found = {model.id: model for model in own.models}
+        found = {model.id: model for model in (*_FREE.get(provider, ()), *own.models)}
         for other in own.also:
             if other in self.names:
                 names = list_of(found)
@@ -150,6 +163,9 @@ def _check_terms(model: str, terms: PriceTerms) -> None:
         if any(not 0 <= value <= _LARGEST_RATE for value in msgspec.structs.astuple(rates)):
             message = f"{model} has a rate that is negative or too large"
             raise ValueError(message)
+    if any(not 0 <= value <= _LARGEST_RATE for value in terms.image_variants.values()):
+        message = f"{model} has a variant of images at a rate that is negative or too large"
+        raise ValueError(message)
     check_shape(model, terms.tiers, terms.batch_percent)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -56,6 +56,26 @@ class Client:
                 headers=self._headers,
                 timeouts=_TIMEOUTS,
                 exchange=with_exchange,
+                private=True,  # The operator's own service.
+            )
+            return orjson.loads(_checked(answer))
+        except UpstreamError as error:
+            raise self._unreachable() from error
+
+    def post(self, path: str, body: bytes, *, headers: Mapping[str, str] | None = None) -> Any:
+        """The JSON that answers a body at a path.
+
+        Raises:
+            ConfigurationError: the service can't be reached, or refuses.
+        """
+        try:
+            answer = self._http.post(
+                f"{self._url}{path}",
+                body=body,
+                headers={**self._headers, **(headers or {})},
+                timeouts=_TIMEOUTS,
+                exchange=Exchange(time.monotonic() + _TOTAL_SECONDS),
+                private=True,
             )
             return orjson.loads(_checked(answer))
         except UpstreamError as error:
@@ -75,6 +95,7 @@ class Client:
                 headers=self._headers,
                 timeouts=_TIMEOUTS,
                 exchange=Exchange(time.monotonic() + _TOTAL_SECONDS),
+                private=True,
             )
             if answer.status != 200:
                 _checked(answer)

@@ -36,6 +36,11 @@ def keys() -> None:
 @click.option("--rpm", type=int, help="Requests a minute.")
 @click.option("--tpm", type=int, help="Tokens a minute.")
 @click.option("--concurrency", type=int, help="Open calls at a time.")
+@click.option(
+    "--cache-seconds",
+    type=int,
+    help="Keep answers for so long for the same request; 0 keeps none. As the route says if unset.",
+)
 @click.option("--budget-usd", type=Usd(), help="What it may spend in each period.")
 @period_option
 @window_options
@@ -49,6 +54,7 @@ def create(
     role: str,
     as_json: bool,
     budget_usd: int | None,
+    cache_seconds: int | None,
     period: str | None,
     **options: Any,
 ) -> None:
@@ -72,6 +78,7 @@ def create(
             role=role,
             limits=msgspec.structs.replace(LimitsChange(), **limits),
             budget=budget,
+            cache_seconds=cache_seconds,
         )
     if as_json:
         print_json(made)

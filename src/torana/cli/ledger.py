@@ -13,6 +13,7 @@ from torana.cli.asked import Asked, calls_options, filter_of, span_of
 from torana.cli.context import open_database
 from torana.cli.output import json_option, print_json, print_table
 from torana.core.money import format_usd, parse_usd
+from torana.core.usage import CLASSES
 from torana.errors import InvalidRequest
 from torana.ledger import rebuild as rebuilding
 from torana.ledger import reports
@@ -176,10 +177,11 @@ def _columns() -> frames.Columns:
         "attempts": "json",
         "tags": "json",
     }
-    whole = ("_tokens", "_nano", "_ms", "images", "http_status")
+    whole = ("_nano", "_ms", "http_status")
     columns: dict[str, frames.Kind] = {}
     for name in reports.COLUMNS:
-        kind = kinds.get(name, "integer" if name.endswith(whole) else "text")
+        is_whole = name in CLASSES or name.endswith(whole)
+        kind = kinds.get(name, "integer" if is_whole else "text")
         columns["request_id" if name == "call_id" else name] = kind
         if name == "cost_nano":
             columns["cost_usd"] = "text"

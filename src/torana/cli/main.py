@@ -25,6 +25,8 @@ class _Lazy(click.Group):
         "limits": "limits",
         "providers": "providers",
         "models": "models",
+        "guardrails": "guardrails",
+        "apply": "apply",
         "prices": "prices",
         "usage": "usage",
         "ledger": "ledger",

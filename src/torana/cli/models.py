@@ -11,6 +11,9 @@ from torana.admin import suspensions
 from torana.cli.client import Client
 from torana.cli.context import open_database
 from torana.cli.output import json_option, print_json, print_table
+from torana.cli.route_explain import explain
+from torana.cli.route_health import health
+from torana.cli.route_set import remove, route, routes
 from torana.errors import InvalidRequest
 from torana.settings import load_settings
 
@@ -21,7 +24,11 @@ _key_option = click.option(
 
 @click.group()
 def models() -> None:
-    """What may be called."""
+    """What may be called, and where it leads."""
+
+
+for command in (route, routes, remove, health, explain):
+    models.add_command(command)
 
 
 @models.command(name="list")
@@ -34,12 +41,13 @@ def list_(*, key: str | None, as_json: bool) -> None:
         print_json(rows)
     else:
         print_table(
-            ("NAME", "PROVIDER", "MODEL", "USD/M IN", "USD/M OUT", "SUSPENDED"),
+            ("NAME", "PROVIDER", "MODEL", "TARGETS", "USD/M IN", "USD/M OUT", "SUSPENDED"),
             [
                 (
                     row["name"],
                     row["provider"],
                     row["target_model"],
+                    len(row["targets"]),
                     row["input_usd_per_million"],
                     row["output_usd_per_million"],
                     "yes" if row["suspended"] else "no",
@@ -54,12 +62,29 @@ def list_(*, key: str | None, as_json: bool) -> None:
 @_key_option
 @json_option
 def show(*, name: str, key: str | None, as_json: bool) -> None:
-    """Show what is known of a model: its limits, its price, whether it is suspended."""
+    """Show what is known of a model: where it leads, its limits, its price."""
     row = Client(load_settings(), key).get(f"/api/models/{quote(name, safe='/')}")
     if as_json:
         print_json(row)
-    else:
-        print_table(("", ""), _lines(row))
+        return
+    print_table(("", ""), _lines(row))
+    if len(row["targets"]) > 1:
+        click.echo()
+        print_table(
+            ("TARGET", "PRIORITY", "WEIGHT", "REGION", "USD/M IN", "USD/M OUT", "SUSPENDED"),
+            [
+                (
+                    f"{target['provider']}/{target['model']}",
+                    target["priority"],
+                    target["weight"],
+                    target["region"],
+                    target["input_usd_per_million"],
+                    target["output_usd_per_million"],
+                    "yes" if target["suspended"] else "no",
+                )
+                for target in row["targets"]
+            ],
+        )
 
 
 @models.command()
@@ -84,6 +109,7 @@ def _lines(row: dict[str, Any]) -> list[tuple[str, object]]:
         ("name", row["name"]),
         ("provider", row["provider"]),
         ("model", row["target_model"]),
+        ("strategy", row["strategy"]),
         ("context window", row["context_window"]),
         ("maximum output", row["max_output_tokens"]),
         ("reads", row["inputs"]),

@@ -11,7 +11,7 @@ import click
 
 from torana.admin import prices as admin
 from torana.admin.price_list import read_list
-from torana.admin.price_terms import AMOUNTS, describe, make_terms
+from torana.admin.price_terms import AMOUNTS, TermsView, describe, make_terms
 from torana.cli.context import open_database
 from torana.cli.output import json_option, print_json, print_table
 from torana.core.clock import isoformat
@@ -28,10 +28,26 @@ _HELP = {
     "reasoning": "... of reasoning; the output's when left out.",
     "input_audio": "... of audio read; the input's when left out.",
     "output_audio": "... of audio made; the output's when left out.",
+    "input_image": "... of images read; the input's when left out.",
+    "output_image": "... of images made; the output's when left out.",
     "image": "Dollars per image made; 0 when left out.",
+    "per_million_characters": "Dollars per million characters read aloud; 0 when left out.",
+    "per_minute": "Dollars per minute of audio heard; 0 when left out.",
+    "search": "Dollars per unit of search (reranking); 0 when left out.",
     "request": "Dollars per call; 0 when left out.",
 }
-_REQUIRED = ("input", "output")
+_BY_UNIT = {
+    "image": "an image",
+    "per_million_characters": "a million characters",
+    "per_minute": "a minute of audio",
+    "search": "a search",
+}
+_SHORT = {
+    "image": "/image",
+    "per_million_characters": "/M-characters",
+    "per_minute": "/minute",
+    "search": "/search",
+}
 
 
 @click.group()
@@ -72,7 +88,6 @@ def _amount_options(function: Callable[..., Any]) -> Callable[..., Any]:
         function = click.option(
             f"--{name.replace('_', '-')}",
             name,
-            required=name in _REQUIRED,
             metavar="USD",
             help=_HELP[name],
         )(function)
@@ -96,6 +111,13 @@ def _amount_options(function: Callable[..., Any]) -> Callable[..., Any]:
     metavar="ABOVE:INPUT:OUTPUT[:CACHED]",
     help="The amounts for prompts of more than ABOVE tokens; repeatable.",
 )
+@click.option(
+    "--image-variant",
+    "variants",
+    multiple=True,
+    metavar="SIZE/QUALITY=USD",
+    help="Dollars per image of one kind: 1024x1024/high=0.17, 1024x1024/*=0.04; repeatable.",
+)
 @click.option("--from", "begins", metavar="INSTANT", help="2027-01-01T00:00:00Z; now if left out.")
 @json_option
 def set_(
@@ -103,13 +125,23 @@ def set_(
     target: str,
     batch_percent: int,
     tiers: tuple[str, ...],
+    variants: tuple[str, ...],
     begins: str | None,
     as_json: bool,
     **amounts: str | None,
 ) -> None:
-    """Set the price of a model; PROVIDER/* stands for all of its models without their own."""
+    """Set the price of a model; PROVIDER/* stands for all of its models without their own.
+
+    A price needs --input and --output, unless it is one by the image, the minute, the search or the
+    character.
+    """
     provider, model = _target(target)
-    terms = make_terms(amounts, [_tier(text) for text in tiers], batch_percent=batch_percent)
+    terms = make_terms(
+        amounts,
+        [_tier(text) for text in tiers],
+        image_variants=dict(_variant(text) for text in variants),
+        batch_percent=batch_percent,
+    )
     with open_database() as database:
         row = admin.set_by_operator(
             database, provider=provider, model=model, terms=terms, begins=_instant(begins)
@@ -118,11 +150,7 @@ def set_(
         print_json(_plain(row))
         return
     when = f"from {isoformat(row.valid_from)} on" if begins else "from now on"
-    amounts_now = describe(terms).usd
-    click.echo(
-        f"{provider}/{model} costs {amounts_now['input']} USD per million tokens of input and "
-        f"{amounts_now['output']} of output {when}."
-    )
+    click.echo(f"{provider}/{model} costs {_told(terms)} {when}.")
 
 
 @prices.command()
@@ -205,11 +233,32 @@ def _plain(row: admin.PriceRow) -> dict[str, Any]:
     }
 
 
+def _told(terms: PriceTerms) -> str:
+    """A price in one sentence: what a token costs, or what else is paid for."""
+    view = describe(terms)
+    units = [
+        f"{view.usd[name]} USD for {what}" for name, what in _BY_UNIT.items() if _has(view, name)
+    ]
+    units += [f"{usd} USD for an image {name}" for name, usd in view.image_variants.items()]
+    tokens = (
+        f"{view.usd['input']} USD per million tokens of input and {view.usd['output']} of output"
+    )
+    if units and view.usd["input"] == view.usd["output"] == "0":
+        return ", ".join(units)
+    return ", ".join([tokens, *units])
+
+
+def _has(view: TermsView, name: str) -> bool:
+    return view.usd[name] != "0"
+
+
 def _columns(terms: PriceTerms | None) -> tuple[str, str, str, str]:
     if terms is None:
         return ("-", "-", "-", "no price")
     view = describe(terms)
     more = [f">{tier.above}" for tier in view.tiers]
+    more += [f"{view.usd[name]}{what}" for name, what in _SHORT.items() if _has(view, name)]
+    more += [f"{name}={usd}" for name, usd in view.image_variants.items()]
     if terms.batch_percent != 100:
         more.append(f"batch {terms.batch_percent}%")
     return (view.usd["input"], view.usd["cached"], view.usd["output"], " ".join(more) or "-")
@@ -236,6 +285,13 @@ def _tier(text: str) -> tuple[int, Mapping[str, str | None]]:
             f"{text[:60]!r} is not ABOVE:INPUT:OUTPUT or ABOVE:INPUT:OUTPUT:CACHED.", param="tier"
         )
     return int(above), dict(zip(("input", "output", "cached"), amounts, strict=False))
+
+
+def _variant(text: str) -> tuple[str, str]:
+    name, equals, amount = text.partition("=")
+    if not equals:
+        raise InvalidRequest(f"{text[:60]!r} is not SIZE/QUALITY=USD.", param="image-variant")
+    return name, amount
 
 
 def _instant(text: str | None) -> datetime | None:

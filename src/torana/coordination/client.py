@@ -32,8 +32,9 @@ class SharedRedis:
 
     While Redis is away every question is answered at once with None or False. After a failure it
     is left alone for 0.5 s, and for longer with every further failure up to 5 s; then one caller
-    asks again. Who asks waits for about half a second at most: for a connection to be made and for
-    an answer, a quarter each.
+    asks again. Each step has a quarter of a second: the look-up of its name, a connection, an
+    answer. So what hangs costs those who ask at that moment a quarter, and half at most with a
+    new connection.
 
     Args:
         pool: of connections with bounded waits, see `open_redis`.

@@ -123,13 +123,13 @@ class PriceTerms(msgspec.Struct, frozen=True, kw_only=True):
     def _variant(self, size: str, quality: str) -> int:
         variants = self.image_variants
         for name in (f"{size}/{quality}", f"{size}/{ANY}", f"{ANY}/{quality}"):
-            if name in variants:
+            if name in variants and (_UNSAID not in {size, quality} or ANY not in name):
                 return variants[name]
         reachable = [
             rate
             for name, rate in variants.items()
             if all(
-                part in (asked, ANY) or _UNSAID in {part, asked}
+                part in {asked, ANY} or asked == _UNSAID
                 for part, asked in zip(name.split("/"), (size, quality), strict=False)
             )
         ]

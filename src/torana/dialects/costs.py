@@ -38,6 +38,36 @@ class MediaNames(msgspec.Struct, frozen=True, kw_only=True):
 OPENAI_NAMES = MediaNames()
 
 
+class MediaCosts(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a request bears on its cost where more than text is made or heard, at most.
+
+    Attributes:
+        images_in: pieces that the model looks at.
+        images_out, image_tokens_out: pieces that it makes, and the tokens of all of them.
+        size, quality: of these, as asked for.
+        odd_quality: the name of a quality of which nobody has said how many tokens it comes to.
+        characters: that are read aloud.
+        speech_tokens_out: tokens of all the speech that is made.
+        audio_seconds: that are listened to.
+        audio_tokens_in: their tokens.
+        text_tokens_out: tokens of what is written, where the request has no limit for it.
+        searches: units of search.
+    """
+
+    images_in: int = 0
+    images_out: int = 0
+    image_tokens_out: int = 0
+    size: str | None = None
+    quality: str | None = None
+    odd_quality: str | None = None
+    characters: int = 0
+    speech_tokens_out: int = 0
+    audio_seconds: int = 0
+    audio_tokens_in: int = 0
+    text_tokens_out: int = 0
+    searches: int = 0
+
+
 class CallCosts(msgspec.Struct, frozen=True, kw_only=True):
     """What of a request bears on its cost.
 
@@ -57,6 +87,7 @@ class CallCosts(msgspec.Struct, frozen=True, kw_only=True):
         prediction_bytes: of a predicted output.
         service_tier: as asked for.
         web_search: the provider is asked to search.
+        media: what else is made or heard, on routes that are no conversations.
         unruled: names of what has no rule, such as `messages[].content[].type=video_url`.
         names: of what has a rule, but whose price or size a target may not tell.
     """
@@ -74,6 +105,7 @@ class CallCosts(msgspec.Struct, frozen=True, kw_only=True):
     prediction_bytes: int = 0
     service_tier: str | None = None
     web_search: bool = False
+    media: MediaCosts | None = None
     unruled: tuple[str, ...] = ()
     names: MediaNames = OPENAI_NAMES
 

@@ -15,6 +15,7 @@ _CANDIDATE = Expression(
 )
 _GROUP = re.compile(r"\d+", re.ASCII)
 _LENGTHS = range(13, 20)
+_FEWEST_GROUPS = 3
 _FIRST_DIGITS = "23456"
 """Of the payment networks; other numbers that add up belong to other things."""
 _FIFTEEN = ("34", "37")
@@ -42,7 +43,7 @@ def passes_luhn(digits: str) -> bool:
 def _card_in(candidate: str) -> tuple[int, int] | None:
     """The longest row of groups that is a card; a year or an amount may stand beside it."""
     groups = [(found.start(), found[0]) for found in _GROUP.finditer(candidate)]
-    for size in range(len(groups), 0, -1):
+    for size in range(len(groups), min(len(groups), _FEWEST_GROUPS) - 1, -1):
         for first in range(len(groups) - size + 1):
             row = groups[first : first + size]
             if _is_card("".join([digits for _, digits in row])):

@@ -6,6 +6,7 @@ The rule for what looks random is a careful one: hashes, UUIDs, names, paths and
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
@@ -32,7 +33,8 @@ _NAMED = Expression(
 )
 _RANDOM = Expression(r"[A-Za-z0-9_+-]{32,}={0,2}")
 _HEADER = Expression(r"-----BEGIN (?:[A-Z0-9]{1,20} ){0,3}PRIVATE KEY(?: BLOCK)?-----")
-_BODY = Expression(r"^(?:(?:[ \t\r\n]|\\[nr])*[A-Za-z0-9+/=]{16,})+")
+_BODY = re.compile(r"(?:(?:[ \t\r\n]|\\[nr])*+[A-Za-z0-9+/=]{16,}+)++")
+"""Possessive, so that `re` never goes back in it; and it reads a part of a text without a copy."""
 _FOOTER = "-----END "
 _RULE = "-----"
 _LONGEST_KEY = 20_000
@@ -79,8 +81,8 @@ def _end_of_key(text: str, begin: int, footer: int) -> int:
     if 0 <= footer - begin <= _LONGEST_KEY:
         rule = text.find(_RULE, footer + len(_FOOTER), footer + 100)
         return footer + len(_FOOTER) if rule < 0 else rule + len(_RULE)
-    body = _BODY.search(text[begin : begin + _LONGEST_KEY])
-    return begin if body is None else begin + body.end()
+    body = _BODY.match(text, begin, begin + _LONGEST_KEY)
+    return begin if body is None else body.end()
 
 
 def _is_no_name(token: str) -> bool:

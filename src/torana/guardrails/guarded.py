@@ -46,12 +46,12 @@ class GuardedCalls:
 
     Attributes:
         revision: what answers kept for later must have in common.
-        outcomes: what each guardrail has done so far.
+        outcomes: what each guardrail has done so far; one that has seen nothing yet is not there.
     """
 
     def __init__(self, placed: tuple[Placed, ...], facts: CallFacts) -> None:
         self.revision = _digest([each.revision for each in placed])
-        self.outcomes: dict[str, Outcome] = {each.guardrail.name: "passed" for each in placed}
+        self.outcomes: dict[str, Outcome] = {}
         self._placed = placed
         self._calls = [self._begin(each.guardrail, facts) for each in placed]
 
@@ -112,7 +112,10 @@ class GuardedCalls:
             name, where = placed.guardrail.name, placed.terms.where
             judging = self.run(name, call.answer) if where != "prompt" else None
             restoring = self.run(name, call.restore) if restores and where != "answer" else None
-            stages += [Stage(self, name, each) for each in (judging, restoring) if each is not None]
+            made = [Stage(self, name, each) for each in (judging, restoring) if each is not None]
+            if made:
+                self.outcomes.setdefault(name, "passed")
+                stages += made
         return Chain(stages) if stages else None
 
     def run(self, name: str, step: Callable[[], T]) -> T:
@@ -143,8 +146,7 @@ class GuardedCalls:
         given = self.run(name, lambda: list(call.prompt(tuple(texts))))
         if len(given) != len(texts) or not all(isinstance(text, str) for text in given):
             raise _broken(name)
-        if given != texts:
-            self.note_changed(name)
+        self.outcomes[name] = "passed" if given == texts else "masked"
         return given
 
 

@@ -100,7 +100,8 @@ def _load(points: list[EntryPoint]) -> type[Guardrail]:
             f"The guardrail plugin {point.name!r} ({point.value}) is not a subclass of "
             "torana.guardrails.base.Guardrail."
         )
-    if not (isinstance(found.Options, type) and issubclass(found.Options, msgspec.Struct)):
+    options: object = found.Options
+    if not (isinstance(options, type) and issubclass(options, msgspec.Struct)):
         raise ConfigurationError(
             f"The guardrail plugin {point.name!r} ({point.value}) has `Options` that are no "
             "msgspec.Struct."

@@ -8,7 +8,9 @@ import msgspec
 
 from torana.core.chat import ChatCall
 from torana.dialects.base import ChatDialect, Dialect, lost_of
+from torana.dialects.media import decoded
 from torana.dialects.openai_responses import OPENAI_RESPONSES
+from torana.dialects.uploads import Upload
 from torana.dialects.wire import readable
 from torana.errors import GuardrailBlocked, TranslationLoss
 from torana.guardrails.calls import guard_call
@@ -47,7 +49,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         dialect: the caller's.
-        body: in it.
+        body: in it, or the form that was uploaded.
         context: of the request.
         begun: the request, with what it goes on from.
         upstreams: what may be called at present; a call sees one state to its end.
@@ -57,13 +59,21 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     dialect: Dialect
-    body: bytes
+    body: bytes | Upload
     context: CallContext
     begun: Begun
     upstreams: Upstreams
     route: Route
     guards: GuardedCalls | None = None
     call: ChatCall | None = None
+
+
+def guards_of(upstreams: Upstreams, route: Route, context: CallContext) -> GuardedCalls | None:
+    """The guardrails of a call: those of its alias, and of every model that may answer it."""
+    names = {name for one in route.targets for name in (one.model, f"{one.provider}/{one.model}")}
+    return upstreams.guardrails.for_call(
+        route.name, context.principal.project_id, also=sorted(names)
+    )
 
 
 class Asking:
@@ -95,13 +105,13 @@ class Asking:
         self._health = health
         self._metrics = metrics
 
-    def read(self, dialect: Dialect, body: bytes, context: CallContext) -> Asked:
+    def read(self, dialect: Dialect, body: bytes | Upload, context: CallContext) -> Asked:
         """Read a call as far as Torana must know it.
 
         Raises:
             ToranaError: it is malformed, or there is no such model.
         """
-        request = dialect.decode_request(body)
+        request = decoded(dialect, body)
         if dialect is OPENAI_RESPONSES:
             begun = self._responses.begin(request, context)
         else:
@@ -116,7 +126,7 @@ class Asking:
             upstreams=upstreams,
             route=kept_at_provider(begun, route),
         )
-        guards = upstreams.guardrails.for_call(route.name, context.principal.project_id)
+        guards = guards_of(upstreams, route, context)
         return asked if guards is None else self._guarded(asked, guards)
 
     def _guarded(self, asked: Asked, guards: GuardedCalls) -> Asked:
@@ -164,8 +174,9 @@ class Asking:
         context = asked.context
         claim = None
         if context.idempotency_key is not None:
-            key_id = context.principal.key_id
-            claim = claim_of(key_id, context.idempotency_key, asked.dialect.route, asked.body)
+            key_id, body = context.principal.key_id, asked.body
+            content = body if isinstance(body, bytes) else body.digest.encode()
+            claim = claim_of(key_id, context.idempotency_key, asked.dialect.route, content)
         return Plan(
             self._wire(asked, target, provider),
             target,

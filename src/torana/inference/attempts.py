@@ -14,7 +14,9 @@ from typing import Any
 
 import msgspec
 
+from torana.dialects.media import outgoing
 from torana.errors import (
+    InternalError,
     NoTargetAvailable,
     ToranaError,
     UpstreamError,
@@ -126,6 +128,8 @@ class Attempts:
         if not self._may_repeat(leg):
             return False
         target = leg.plan.target
+        if self._health.view(target.provider, target.model).wait > 0:
+            return False
         if self._health.may_repeat(target.provider, target.model):
             self._metrics.retry(target.provider, "repeat")
             return True
@@ -209,7 +213,7 @@ class Attempts:
             self._metrics.attempt(plan.target.provider, plan.target.model, error.code)
             return error
         except BaseException:
-            passage.ended(None)
+            passage.ended(InternalError("Torana failed."))
             raise
         passage.answered(time.monotonic() - began)
         attempt |= {"outcome": "answered", "status": answer.status, "ms": _since(began)}
@@ -219,15 +223,20 @@ class Attempts:
 
     def _sending(self, leg: Leg, attempt: dict[str, Any]) -> Sending:
         call, wire = self._call, leg.plan.wire
-        body = wire.dialect.encode_upstream(
+        model = leg.plan.target.model
+        going = outgoing(
+            wire.dialect,
             wire.request,
-            model=leg.plan.target.model,
+            model=model,
             max_output=call.receipt.output,
             max_output_field=leg.provider.max_output_field,
+            dropped=leg.provider.drops(wire.request.fields),
         )
         return Sending(
             path=wire.dialect.path,
-            body=body,
+            body=going.body,
+            content_type=going.content_type,
+            model=model,
             request_id=call.context.request_id,
             attempt=call.context.tries_before + self._tries,
             timeouts=self._timeouts,

@@ -28,6 +28,7 @@ from torana.outbound.client import Answer
 
 logger = logging.getLogger("torana.call")
 
+_CUT = "The provider's answer ended in the middle."
 _RELEASE_SECONDS = 0.5
 """How long a provider gets to close its answer after its last frame, so that the connection is
 reused."""
@@ -119,10 +120,26 @@ class ChatStream:
                 # What the provider says may be nothing in the caller's dialect.
                 return ready or self._fold.ping()
         self._ending = True
-        ready = self._pass_on(self._splitter.finish())
-        if not self._fold.finished or self._splitter.rest.strip():
-            raise UpstreamCut("The provider's answer ended in the middle.")
+        ready = self._pass_on(self._splitter.finish()) + self._pass_on_rest()
+        if not self._fold.finished:
+            raise UpstreamCut(_CUT)
         return ready
+
+    def _pass_on_rest(self) -> bytes:
+        """The last frame, where a provider leaves out the empty line that ends it.
+
+        Raises:
+            UpstreamCut: it is half of one.
+        """
+        rest = self._splitter.rest.strip()
+        if not rest:
+            return b""
+        try:
+            if data_of(rest) is not None:
+                return self._pass_on([rest + b"\n\n"])
+        except UpstreamGarbage as error:
+            raise UpstreamCut(_CUT) from error
+        raise UpstreamCut(_CUT)
 
     def _frames_in(self, chunk: bytes) -> list[bytes]:
         try:

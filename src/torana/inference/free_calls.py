@@ -13,6 +13,7 @@ from torana.dialects.anthropic import ANTHROPIC
 from torana.dialects.base import ChatDialect, Traits
 from torana.errors import UpstreamRejected
 from torana.guardrails.calls import guard_call
+from torana.inference.asking import guards_of
 from torana.inference.caller import CallContext
 from torana.inference.stored_responses import StoredResponses, body_of
 from torana.inference.wires import wire_of
@@ -69,7 +70,7 @@ class FreeCalls:
         targets = zip(route.targets, upstreams.catalog.targets_of(route), strict=True)
         _, target = min(targets, key=lambda pair: pair[0].priority)
         provider = upstreams.providers[target.provider]
-        guards = upstreams.guardrails.for_call(route.name, context.principal.project_id)
+        guards = guards_of(upstreams, route, context)
         if guards is not None:
             # Whoever counts a prompt reads it, so its guardrails come first.
             call = guard_call(guards, ANTHROPIC.read_call(wire.readable(request)))

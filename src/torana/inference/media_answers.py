@@ -172,7 +172,7 @@ class BinaryStream:
         Raises:
             UpstreamError: nothing came; the call is not posted yet.
         """
-        self._ready = next((chunk for chunk in self._chunks if chunk), b"")
+        self._ready = self._chunk()
         if not self._ready:
             raise UpstreamGarbage("The provider's answer is empty.")
         self._call.first_byte()
@@ -216,7 +216,7 @@ class BinaryStream:
         while True:
             chunk, self._ready = self._ready, b""
             if not chunk:
-                chunk = next(self._chunks, b"")
+                chunk = self._chunk()
                 self._keeping.add(chunk)
             if not chunk:
                 self._succeed()
@@ -225,6 +225,10 @@ class BinaryStream:
             self._held = data[-1:]
             if len(data) > 1:
                 return data[:-1]
+
+    def _chunk(self) -> bytes:
+        """What comes next; empty at the end."""
+        return next((chunk for chunk in self._chunks if chunk), b"")
 
     def _succeed(self) -> None:
         sealed = self._keeping.finish(b"")

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from torana.core.usage import Usage
 from torana.dialects.base import Dialect
+from torana.dialects.media import MediaDialect
+from torana.dialects.uploads import Upload
 from torana.errors import (
     BudgetExceeded,
     BudgetReserved,
@@ -33,7 +35,9 @@ from torana.inference.course import Course, Leg
 from torana.inference.explain import Explanation, explanation
 from torana.inference.health import Health
 from torana.inference.idempotency import AnswerStore, StoredAnswer
+from torana.inference.keeping import Keeping
 from torana.inference.limits import Limits
+from torana.inference.media_answers import media_answer
 from torana.inference.open_call import OpenCall
 from torana.inference.planning import Plan, record_of
 from torana.inference.stored_responses import StoredResponses
@@ -42,7 +46,8 @@ from torana.ledger.items import Replayed
 from torana.ledger.records import Ask, Receipt
 from torana.ledger.teller import Teller
 from torana.obs.metrics import Metrics
-from torana.outbound.client import Exchange, HttpClient
+from torana.outbound.client import Answer, Exchange, HttpClient
+from torana.providers import Provider
 from torana.providers.upstreams import Upstreams
 from torana.routing.catalog import Target
 from torana.routing.routes import Route
@@ -112,13 +117,13 @@ class InferenceService:
             call.stop(reason)
 
     def answer(
-        self, dialect: Dialect, body: bytes, context: CallContext
+        self, dialect: Dialect, body: bytes | Upload, context: CallContext
     ) -> JsonAnswer | StreamAnswer:
         """Answer a call.
 
         Args:
             dialect: the caller's.
-            body: in it.
+            body: in it, or the form that was uploaded.
             context: of the request.
 
         Raises:
@@ -155,7 +160,7 @@ class InferenceService:
             call.watch_caller()
             answered = self._attempts(call, course, asked.route).run()
             leg = answered.leg
-            finish = stream_answer if leg.plan.wire.asked.stream else json_answer
+            finish = _finish_of(leg.plan)
             return finish(call, answered.answer, leg.plan, leg.provider, leg.keeping)
         except ToranaError as error:
             cause = call.cause_of(error)
@@ -325,6 +330,15 @@ class InferenceService:
             health=self._health,
             metrics=self._metrics,
         )
+
+
+def _finish_of(
+    plan: Plan,
+) -> Callable[[OpenCall, Answer, Plan, Provider, Keeping], JsonAnswer | StreamAnswer]:
+    """What makes the caller's answer of the provider's."""
+    if isinstance(plan.wire.caller, MediaDialect):
+        return media_answer
+    return stream_answer if plan.wire.asked.stream else json_answer
 
 
 def _fail(call: OpenCall, cause: ToranaError, error: ToranaError) -> None:

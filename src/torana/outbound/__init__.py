@@ -1,1 +1,1 @@
-"""Outbound HTTP: one pooled client with bounded waits; alone in knowing urllib3's errors."""
+"""Outbound HTTP: one pooled client with bounded waits and a guard against private addresses."""

@@ -7,19 +7,14 @@ first, and say whether the request surely was not sent.
 
 from __future__ import annotations
 
+import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import urllib3
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    HTTPError,
-    LocationParseError,
-    NameResolutionError,
-    NewConnectionError,
-    SSLError,
-)
+from urllib3.exceptions import HTTPError, LocationParseError, SSLError
 from urllib3.response import BaseHTTPResponse
 from urllib3.util import Timeout, parse_url
 
@@ -30,12 +25,16 @@ from torana.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
+from torana.outbound.addresses import is_public
+from torana.outbound.dial import Dialler
 from torana.outbound.exchange import DeadlineKeeper, Exchange, Timeouts
 from torana.outbound.pools import Pool, SecurePool, current_exchange
+from torana.outbound.resolver import Lookup, Resolver, system_lookup
 from torana.outbound.silence import BodyWatch
 from torana.outbound.trust import system_trust
+from torana.outbound.upload import Body
 
-__all__ = ["Answer", "Exchange", "HttpClient", "Timeouts"]
+__all__ = ["Answer", "Body", "Exchange", "HttpClient", "Timeouts"]
 
 _CHUNK = 65_536
 
@@ -137,60 +136,95 @@ class Answer:
 
 
 class HttpClient:
-    """A pool of connections to all providers; share one per process."""
+    """Connections to all providers; share one per process.
 
-    def __init__(self, *, idle_connections: int = 256) -> None:
+    Connections that were made to public addresses only, and those that were made to any, are never
+    used in each other's place.
+
+    Args:
+        idle_connections: how many to keep for each host.
+        resolve: what finds the addresses of names; it may block.
+        permits: whether an address is public.
+    """
+
+    def __init__(
+        self,
+        *,
+        idle_connections: int = 256,
+        resolve: Lookup = system_lookup,
+        permits: Callable[[str], bool] = is_public,
+    ) -> None:
         self._keeper = DeadlineKeeper()
-        self._manager = urllib3.PoolManager(
-            num_pools=256,
-            maxsize=idle_connections,
-            block=False,
-            retries=False,
-            ssl_context=system_trust(),
-        )
-        self._manager.pool_classes_by_scheme = {"http": Pool, "https": SecurePool}
+        resolver = Resolver(resolve)
+        trust = system_trust()
+        self._public = _manager(Dialler(resolver, permits), idle_connections, trust)
+        self._private = _manager(Dialler(resolver, None), idle_connections, trust)
 
     def post(
         self,
         url: str,
         *,
-        body: bytes,
+        body: bytes | Body,
         headers: Mapping[str, str],
         timeouts: Timeouts,
         exchange: Exchange,
+        private: bool = False,
     ) -> Answer:
         """Send a request and wait for the status line and headers of its answer.
 
+        Args:
+            url: where to; redirects are not followed.
+            body: what to send, in one piece or as it comes.
+            headers: besides the host and the length.
+            timeouts: limits of this try.
+            exchange: limits of the call; lets another greenlet or thread end it.
+            private: the host may have an address that is not public.
+
         Raises:
+            UpstreamForbidden: the host has no address that calls may go to; nothing was sent.
             UpstreamUnreachable: it was surely not sent.
             UpstreamTimeout, UpstreamCut: it may have been processed.
         """
-        return self._request("POST", url, body, headers, timeouts, exchange)
+        return self._request("POST", url, body, headers, timeouts, exchange, private)
 
     def get(
-        self, url: str, *, headers: Mapping[str, str], timeouts: Timeouts, exchange: Exchange
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        timeouts: Timeouts,
+        exchange: Exchange,
+        private: bool = False,
     ) -> Answer:
         """Like `post`, without a body."""
-        return self._request("GET", url, None, headers, timeouts, exchange)
+        return self._request("GET", url, None, headers, timeouts, exchange, private)
 
     def delete(
-        self, url: str, *, headers: Mapping[str, str], timeouts: Timeouts, exchange: Exchange
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        timeouts: Timeouts,
+        exchange: Exchange,
+        private: bool = False,
     ) -> Answer:
         """Like `get`, to have something deleted."""
-        return self._request("DELETE", url, None, headers, timeouts, exchange)
+        return self._request("DELETE", url, None, headers, timeouts, exchange, private)
 
     def close(self) -> None:
         """Close idle connections."""
-        self._manager.clear()
+        self._public.clear()
+        self._private.clear()
 
     def _request(
         self,
         method: str,
         url: str,
-        body: bytes | None,
+        body: bytes | Body | None,
         headers: Mapping[str, str],
         timeouts: Timeouts,
         exchange: Exchange,
+        private: bool,
     ) -> Answer:
         left = exchange.deadline - time.monotonic()
         if left <= 0 or exchange.aborted:
@@ -198,11 +232,12 @@ class HttpClient:
         # A fresh try: the connection before may have been shut, because its time was up.
         exchange.sent = exchange.expired = False
         exchange.first_byte = timeouts.first_byte
+        exchange.idle = timeouts.idle
         exchange.limit = exchange.deadline  # urllib3 keeps the time to connect.
         self._keeper.add(exchange)
         token = current_exchange.set(exchange)
         try:
-            pool, target = self._pool(url)
+            pool, target = _pool(self._private if private else self._public, url)
             response = pool.urlopen(
                 method,
                 target,
@@ -225,26 +260,34 @@ class HttpClient:
             current_exchange.reset(token)
         return Answer(response, exchange, timeouts, self._keeper)
 
-    def _pool(self, url: str) -> tuple[Any, str]:
-        parsed = parse_url(url)
-        pool = self._manager.connection_from_host(parsed.host, parsed.port, parsed.scheme)
-        return pool, parsed.request_uri
+
+def _manager(dialler: Dialler, idle_connections: int, trust: ssl.SSLContext) -> urllib3.PoolManager:
+    """Pools whose connections one dialler makes. It reads no proxy from the environment."""
+    manager = urllib3.PoolManager(
+        num_pools=256,
+        maxsize=idle_connections,
+        block=False,
+        retries=False,
+        ssl_context=trust,
+    )
+    makers: dict[str, Any] = {
+        "http": partial(Pool, dialler),
+        "https": partial(SecurePool, dialler),
+    }
+    manager.pool_classes_by_scheme = makers
+    return manager
 
 
-_NOT_SENT: tuple[tuple[type[Exception], str], ...] = (
-    (ConnectTimeoutError, "The provider did not accept a connection in time."),
-    (NameResolutionError, "The provider's host name could not be resolved."),
-    (NewConnectionError, "The provider could not be reached."),
-    (LocationParseError, "The provider's address is not a URL."),
-)
-"""Most specific first: these say by themselves that nothing was sent."""
+def _pool(manager: urllib3.PoolManager, url: str) -> tuple[Any, str]:
+    parsed = parse_url(url)
+    pool = manager.connection_from_host(parsed.host, parsed.port, parsed.scheme)
+    return pool, parsed.request_uri
 
 
 def _error_of(error: Exception | None, exchange: Exchange) -> UpstreamError:
-    for kind, message in _NOT_SENT:
-        if isinstance(error, kind):
-            return UpstreamUnreachable(message)
     if not exchange.sent:
+        if isinstance(error, LocationParseError):
+            return UpstreamUnreachable("The provider's address is not a URL.")
         if isinstance(error, SSLError):
             return UpstreamUnreachable("No trusted connection to the provider could be made.")
         return UpstreamUnreachable("The provider could not be reached.")

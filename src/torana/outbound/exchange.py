@@ -31,18 +31,20 @@ class Exchange:
         deadline: on `time.monotonic()`, when the call as a whole must be over.
 
     Attributes:
-        first_byte: seconds from the connection to the status line.
+        first_byte: seconds from the connection to the status line; of an upload, from its end.
+        idle: seconds in which an upload must get on.
         sent: the request, or a part of it, may have reached the provider.
         aborted: `abort` was called.
         expired: a limit of time has passed.
     """
 
-    __slots__ = ("_socket", "aborted", "deadline", "expired", "first_byte", "limit", "sent")
+    __slots__ = ("_socket", "aborted", "deadline", "expired", "first_byte", "idle", "limit", "sent")
 
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
         self.limit = deadline
         self.first_byte = 0.0
+        self.idle = 0.0
         self.sent = False
         self.aborted = False
         self.expired = False

@@ -8,19 +8,16 @@ the connection, and that ends a wait too.
 
 from __future__ import annotations
 
-import select
 import socket
 import ssl
 import time
 from http.client import HTTPResponse
 from io import BufferedReader
 
-from torana.offload import is_gevent
+from torana.outbound.readiness import readiness
 
 _CHUNK_END = 2
 """How many bytes are between a chunk and the next one's size."""
-_READ = 1
-"""What a watcher of gevent's loop calls readiness to be read."""
 
 
 class BodyWatch:
@@ -34,8 +31,7 @@ class BodyWatch:
     def __init__(self, response: HTTPResponse, connected: socket.socket) -> None:
         self._response = response
         self._socket = connected
-        kind: type[_Readiness] = _GreenletReadiness if is_gevent() else _Readiness
-        self._readiness = kind(connected.fileno())
+        self._readiness = readiness(connected.fileno())
 
     def wait(self, seconds: float) -> bool:
         """Wait until a read would find a byte of the body, its end or an error.
@@ -111,43 +107,3 @@ def _is_size(line: bytes) -> bool:
     except ValueError:
         return False
     return True
-
-
-class _Readiness:
-    """Whether a socket has something to be read, for a thread that may block."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._poll = select.poll()
-        self._poll.register(descriptor, select.POLLIN)
-
-    def within(self, seconds: float) -> bool:
-        """Wait for it; False when there was nothing for so long."""
-        return bool(self._poll.poll(max(1, round(seconds * 1000))))
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
-class _GreenletReadiness(_Readiness):
-    """The same for a greenlet.
-
-    With a watcher of its own, and not with gevent's `poll`, which makes one for each wait and takes
-    twice as long.
-    """
-
-    def __init__(self, descriptor: int) -> None:
-        from gevent import get_hub  # noqa: PLC0415 -- only where gevent runs already
-        from gevent.socket import wait  # noqa: PLC0415 -- the same
-
-        self._wait = wait
-        self._watcher = get_hub().loop.io(descriptor, _READ)
-
-    def within(self, seconds: float) -> bool:
-        try:
-            self._wait(self._watcher, seconds)
-        except TimeoutError:
-            return False
-        return True
-
-    def close(self) -> None:
-        self._watcher.close()

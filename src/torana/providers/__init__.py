@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from torana.providers.anthropic import AnthropicProvider
 from torana.providers.base import Provider, ProviderConfig, Sending
+from torana.providers.check import CheckResult
 from torana.providers.echo import EchoProvider
 from torana.providers.openai import CompatibleProvider, LocalProvider, OpenAIProvider
+from torana.providers.options import Credential, ProviderOptions
 
 KINDS: dict[str, type[Provider]] = {
     "openai": OpenAIProvider,
@@ -26,4 +28,13 @@ def build(config: ProviderConfig) -> Provider:
     return KINDS[config.kind](config)
 
 
-__all__ = ["KINDS", "Provider", "ProviderConfig", "Sending", "build"]
+__all__ = [
+    "KINDS",
+    "CheckResult",
+    "Credential",
+    "Provider",
+    "ProviderConfig",
+    "ProviderOptions",
+    "Sending",
+    "build",
+]

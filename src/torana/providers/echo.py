@@ -17,6 +17,7 @@ from torana.dialects.base import Dialect
 from torana.dialects.openai_chat import OPENAI_CHAT
 from torana.outbound.client import Answer, HttpClient
 from torana.providers.base import Provider, ProviderConfig, Sending
+from torana.providers.check import CheckResult
 from torana.providers.echo_server import EchoServer
 from torana.providers.openai import CompatibleProvider
 
@@ -35,12 +36,16 @@ class EchoProvider(CompatibleProvider):
         """See `Provider.send`."""
         return self._started().send(http, sending)
 
+    def check(self, http: HttpClient, *, key_id: str | None = None) -> CheckResult:
+        """See `Provider.check`."""
+        return self._started().check(http, key_id=key_id)
+
     def _started(self) -> Provider:
         with self._lock:
             if self._delegate is None:
                 server = EchoServer()
                 server.start()
                 self._delegate = CompatibleProvider(
-                    msgspec.structs.replace(self.config, base_url=server.base_url)
+                    msgspec.structs.replace(self.config, base_url=server.base_url, private=True)
                 )
             return self._delegate

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import orjson
 
-from torana.providers.echo_script import Script, ScriptError, parse
+from torana.providers.echo_script import PLAIN, Script, ScriptError, parse
 
 _CREATED = 1_700_000_000
 _ID = "chatcmpl-echo"
@@ -24,7 +24,7 @@ _BODY_LIMIT = 256 * 1024 * 1024
 
 
 class EchoServer:
-    """Serves `/v1/chat/completions` on a port of its own."""
+    """Serves `/v1/chat/completions` and `/v1/models` on a port of its own."""
 
     def __init__(self) -> None:
         self._server = _Server(("127.0.0.1", 0), _Handler)
@@ -64,6 +64,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_args: Any) -> None:
         """Prompts must not reach a log."""
+
+    def do_GET(self) -> None:
+        if not self.path.endswith("/models"):
+            self._error(404, "echo lists its model under /v1/models")
+            return
+        data = orjson.dumps({"object": "list", "data": [{"id": PLAIN, "object": "model"}]})
+        self._head(200, "application/json", len(data))
+        self.wfile.write(data)
 
     def do_POST(self) -> None:
         length = int(self.headers.get("content-length") or 0)

@@ -9,22 +9,52 @@ from torana.web import errors, ops
 from torana.web import models as wire_models
 from torana.web.anthropic import messages
 from torana.web.anthropic.schemas import AnthropicErrorBody, AnthropicErrorObject
-from torana.web.api import budgets, ledger, limits, me, models, prices, usage
+from torana.web.api import (
+    budgets,
+    guardrails,
+    ledger,
+    limits,
+    me,
+    models,
+    prices,
+    provider_keys,
+    providers,
+    routes,
+    usage,
+)
 from torana.web.authentication import authenticate_request, identify_request
 from torana.web.endpoint import Problem, ToranaApp
-from torana.web.openai import chat, completions, embeddings, responses
+from torana.web.openai import (
+    audio,
+    chat,
+    completions,
+    embeddings,
+    images,
+    moderations,
+    rerank,
+    responses,
+)
 from torana.web.openai.schemas import ErrorBody, ErrorObject
 from torana.web.services import Services, attach
+from torana.web.uploads import LIMIT_SETTING
 
 AREAS = (
     chat.area,
     responses.area,
     completions.area,
     embeddings.area,
+    images.area,
+    audio.area,
+    moderations.area,
+    rerank.area,
     messages.area,
     wire_models.area,
     me.area,
+    routes.area,
     models.area,
+    providers.area,
+    provider_keys.area,
+    guardrails.area,
     prices.area,
     budgets.area,
     limits.area,
@@ -62,6 +92,7 @@ def create_app(built: Services) -> ToranaApp:
     )
     app.openapi_version = "3.1.0"
     app.config["MAX_CONTENT_LENGTH"] = built.settings.max_body_bytes
+    app.config[LIMIT_SETTING] = built.settings.max_upload_bytes
     attach(app, built)
     for model in (
         ErrorBody,

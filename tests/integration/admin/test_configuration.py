@@ -2,84 +2,46 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import delete, update
+from sqlalchemy import update
 
+from tests.integration.admin.configured import (
+    URL,
+    add,
+    add_route,
+    change,
+    configured,
+    emptied,
+    names,
+    settings,
+)
 from tests.integration.ledger.test_owners import rename
 from tests.integration.ledger.test_trouble import away
+from torana.admin.allowed_hosts import allow_host, disallow_host
+from torana.admin.builtin import LOCAL_CONTEXT, LOCAL_MODEL
+from torana.admin.config_version import raise_version
 from torana.admin.configuration import Configuration
-from torana.admin.providers import (
-    LOCAL_CONTEXT,
-    LOCAL_MODEL,
-    PURPOSE,
-    add_provider,
-    raise_version,
-)
+from torana.admin.routes import put_route
 from torana.admin.suspensions import list_suspensions, resume
 from torana.core.clock import utc_now
 from torana.core.ids import new_id
 from torana.core.money import PriceTerms, Rates
-from torana.db.models import ModelRoute, Provider, SuspendedTarget
+from torana.db.models import Provider, SuspendedTarget
 from torana.db.session import Database
 from torana.errors import LedgerUnavailable, ModelNotFound, NotFound
 from torana.ledger.prices import set_price
 from torana.loops import Loop
-from torana.secret_box import SecretBox
-from torana.settings import Settings
-
-OLD, NEW = SecretStr("o" * 32), SecretStr("n" * 32)
-URL = "https://api.example.test/v1"
-
-
-def settings(**values: Any) -> Settings:
-    fields = {"secret_keys": (NEW, OLD), "openai_api_key": None} | values
-    return Settings(_env_file=None, **fields)
+from torana.routing.routes import Route, RouteTarget, single
 
 
 @pytest.fixture
 def clean(shared_database: Database) -> Database:
     """The module's database without providers and routes."""
-    with shared_database.write() as session:
-        session.execute(delete(ModelRoute))
-        session.execute(delete(Provider))
-        raise_version(session)
-    return shared_database
-
-
-def configured(database: Database, **values: Any) -> Configuration:
-    made = Configuration(settings(**values), database)
-    made.refresh()
-    return made
-
-
-def add(database: Database, name: str, api_key: str | None = None, key: SecretStr = NEW) -> str:
-    box = SecretBox([key], PURPOSE)
-    return add_provider(database, box, name=name, base_url=URL, api_key=api_key).id
-
-
-def add_route(database: Database, provider_id: str, name: str = "small", **changes: Any) -> None:
-    fields: dict[str, Any] = {
-        "id": new_id("route"),
-        "name": name,
-        "provider_id": provider_id,
-        "target_model": "small-7b",
-        "max_output_tokens": 512,
-        "enabled": True,
-        "created_at": datetime.now(UTC),
-    }
-    with database.write() as session:
-        session.add(ModelRoute(**(fields | changes)))
-        raise_version(session)
-
-
-def names(configuration: Configuration) -> list[str]:
-    return list(configuration.present().catalog.providers)
+    return emptied(shared_database)
 
 
 def test_before_the_first_look_nothing_may_be_called(clean):
@@ -143,7 +105,7 @@ def test_a_provider_that_is_added_is_there_after_the_next_look(clean):
     assert configuration.refresh()
     assert names(configuration) == ["vllm"]
     config = configuration.present().providers["vllm"].config
-    assert (config.base_url, config.api_key) == (URL, "sk-theirs")
+    assert (config.base_url, config.keys[0].secret) == (URL, "sk-theirs")
     (target,) = configuration.present().catalog.targets("vllm/any/model")
     assert (target.provider, target.model, target.price) == ("vllm", "any/model", None)
 
@@ -175,12 +137,6 @@ def test_a_provider_that_did_not_change_is_kept(clean):
         assert configuration.present().providers[name] is provider
 
 
-def change(database: Database, **values: Any) -> None:
-    with database.write() as session:
-        session.execute(update(Provider).values(**values))
-        raise_version(session)
-
-
 def test_a_provider_that_changed_is_another(clean):
     add(clean, "vllm")
     configuration = configured(clean)
@@ -192,8 +148,33 @@ def test_a_provider_that_changed_is_another(clean):
     assert after.config.base_url == "https://other.example.test/v1"
 
 
+def test_a_provider_may_be_at_a_private_address_as_long_as_its_host_is_allowed(clean):
+    add(clean, "vllm")
+    configuration = configured(clean)
+
+    def private() -> bool:
+        configuration.refresh()
+        return configuration.present().providers["vllm"].config.private
+
+    assert not private()
+    allow_host(clean, "API.example.test")
+    assert private()
+    disallow_host(clean, "api.example.test")
+    assert not private()
+
+
+def test_a_provider_without_a_host_is_left_out(clean):
+    add(clean, "open")
+    add(clean, "lost")
+    with clean.write() as session:
+        session.execute(update(Provider).where(Provider.name == "lost").values(base_url="file:x"))
+        raise_version(session)
+    assert names(configured(clean)) == ["open"]
+
+
 def test_a_provider_that_was_disabled_is_gone_with_its_routes(clean):
-    add_route(clean, add(clean, "vllm"))
+    add(clean, "vllm")
+    add_route(clean, "vllm")
     configuration = configured(clean)
     assert configuration.present().catalog.targets("small")
     change(clean, enabled=False)
@@ -205,9 +186,9 @@ def test_a_provider_that_was_disabled_is_gone_with_its_routes(clean):
 
 
 def test_a_route_is_read_with_its_limit_and_a_disabled_one_is_not(clean):
-    provider = add(clean, "vllm")
-    add_route(clean, provider)
-    add_route(clean, provider, name="off", enabled=False)
+    add(clean, "vllm")
+    add_route(clean, "vllm")
+    add_route(clean, "vllm", name="off", enabled=False)
     catalog = configured(clean).present().catalog
     (target,) = catalog.targets("small")
     assert (target.provider, target.model, target.max_output) == ("vllm", "small-7b", 512)
@@ -313,28 +294,58 @@ def test_a_suspended_target_is_marked_until_it_is_resumed(clean):
         resume(clean, provider="openai", model="gpt-4o")
 
 
-def test_an_older_secret_still_reads_a_providers_key(clean):
-    add(clean, "vllm", api_key="sk-theirs", key=OLD)
-    assert configured(clean).present().providers["vllm"].config.api_key == "sk-theirs"
-
-
-@pytest.mark.parametrize("secret_keys", [(SecretStr("x" * 32),), ()])
-def test_a_provider_whose_key_can_not_be_read_is_left_out_and_told(clean, caplog, secret_keys):
-    add(clean, "locked", api_key="sk-theirs", key=OLD)
+def test_a_providers_options_are_read_and_those_of_another_version_leave_it_out(clean, caplog):
     add(clean, "open")
-    configuration = configured(clean, secret_keys=secret_keys)
+    add(clean, "strange")
+    with clean.write() as session:
+        session.execute(
+            update(Provider).where(Provider.name == "open").values(options={"dropped": ["user"]})
+        )
+        session.execute(
+            update(Provider).where(Provider.name == "strange").values(options={"dropped": 1})
+        )
+        raise_version(session)
+    configuration = configured(clean)
     assert names(configuration) == ["open"]
+    assert configuration.present().providers["open"].config.options.dropped == ("user",)
     (record,) = [one for one in caplog.records if one.getMessage() == "provider.unusable"]
-    assert record.levelno == logging.ERROR
-    assert vars(record)["provider"] == "locked"
-    assert "sk-theirs" not in str(vars(record))
+    assert vars(record)["provider"] == "strange"
 
 
-def test_a_route_to_a_provider_that_was_left_out_leads_nowhere(clean):
-    add_route(clean, add(clean, "locked", api_key="sk-theirs", key=OLD))
-    configuration = configured(clean, secret_keys=(SecretStr("x" * 32),))
-    with pytest.raises(ModelNotFound):
-        configuration.present().catalog.targets("small")
+def test_a_route_of_another_version_is_left_out_and_told(clean, caplog):
+    add(clean, "vllm")
+    add_route(clean, "vllm")
+    add_route(clean, "vllm", name="future", terms={"name": "future", "targets": 7})
+    assert list(configured(clean).present().catalog.routes) == ["small"]
+    (record,) = [one for one in caplog.records if one.getMessage() == "route.unusable"]
+    assert vars(record)["route"] == "future"
+
+
+def test_a_routes_target_whose_provider_is_away_is_left_out(clean):
+    add(clean, "vllm")
+    put_route(
+        clean,
+        Route(
+            name="both",
+            targets=(
+                RouteTarget(provider="vllm", model="a"),
+                RouteTarget(provider="openai", model="b", priority=2),
+            ),
+            strategy="weighted",
+        ),
+    )
+    route = configured(clean).present().catalog.route("both")
+    assert [(target.provider, target.model) for target in route.targets] == [("vllm", "a")]
+    assert route.strategy == "weighted"
+    whole = configured(clean, openai_api_key=SecretStr("sk")).present().catalog.route("both")
+    assert len(whole.targets) == 2
+
+
+def test_a_route_may_take_the_place_of_a_built_in_one(clean):
+    add(clean, "vllm")
+    put_route(clean, single("echo", "vllm", "parrot"))
+    (target,) = configured(clean, echo=True).present().catalog.targets("echo")
+    assert (target.provider, target.model) == ("vllm", "parrot")
 
 
 def test_a_provider_of_a_kind_that_this_version_does_not_know_is_left_out(clean):

@@ -120,7 +120,7 @@ def test_a_key_is_revoked(runner):
 def test_a_provider_is_added_with_its_key_from_standard_input(runner):
     view = runner.run(
         *("providers", "add", "vllm", "--base-url", "http://127.0.0.1:9/v1"),
-        *("--api-key-stdin", "--json"),
+        *("--api-key-stdin", "--allow-host", "--json"),
         text="sk-of-the-provider\n",
     ).json()
     assert (view["name"], view["has_key"]) == ("vllm", True)

@@ -117,6 +117,11 @@ def test_posting_what_was_never_admitted_changes_nothing(books):
                 input_audio_tokens=3,
                 output_audio_tokens=4,
                 images=5,
+                input_image_tokens=6,
+                output_image_tokens=7,
+                characters=8,
+                audio_seconds=9,
+                searches=10,
             )
         },
         {"price_id": "price_01h455vb4pex5vsknk084sn02q"},

@@ -122,6 +122,11 @@ def test_entries_tell_all_that_was_counted(api: Api):
         "input_audio_tokens": 4,
         "output_audio_tokens": 5,
         "images": 6,
+        "input_image_tokens": 7,
+        "output_image_tokens": 8,
+        "characters": 9,
+        "audio_seconds": 10,
+        "searches": 11,
     }
     api.ours.add(entry(api.ours.id, end_user="alice", **counts))
     (row,) = api.get("/api/ledger?end_user=alice")["data"]

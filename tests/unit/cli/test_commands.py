@@ -20,6 +20,8 @@ NOUNS = {
     "limits",
     "providers",
     "models",
+    "guardrails",
+    "apply",
     "prices",
     "usage",
     "ledger",

@@ -335,3 +335,26 @@ def test_the_time_of_the_first_byte_is_kept():
     stream = Stream(HELLO, FINISH, DONE)
     assert list(stream.frames)
     assert stream.settlement.first_byte_ms is not None
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [HELLO, FINISH + USAGE, b"data: [DONE]"],
+        [HELLO, FINISH + USAGE, b"data: [DONE]\n"],
+        [HELLO, FINISH, USAGE.rstrip()],
+        [HELLO, FINISH, USAGE[:-1]],
+    ],
+)
+def test_the_empty_line_after_the_last_frame_may_be_missing(steps):
+    stream = Stream(*steps)
+    assert b"".join(stream.frames) == HELLO + FINISH + DONE
+    assert (stream.settlement.status, stream.settlement.cost_nano) == (Status.OK, COST)
+
+
+@pytest.mark.parametrize(
+    "rest", [b"data: [DON", USAGE[:20], b'data: {"choices": [', HELLO[:-10], b"\xff", b"dat"]
+)
+def test_half_a_last_frame_is_a_cut(rest):
+    stream = Stream(HELLO, FINISH, rest)
+    assert error_of(list(stream.frames)[-1])["code"] == UpstreamCut.code

@@ -199,6 +199,94 @@ def test_an_odd_model_name_does_not_break_the_text(tmp_path):
     assert r'model="a\"b\\c é {x=\"1\"}"' in line
 
 
+ROUTING = """
+def one(m):
+    m.target_state("p", "m", "open")
+    m.target_state("p", "closed again", "open")
+    m.target_state("p", "closed again", "closed")
+    m.breaker_transition("p", "opened")
+    m.attempt("p", "m", "upstream_timeout")
+    m.retry("q", "fallback")
+    m.retry_refused("p")
+    m.cache("hit")
+    m.redis_error()
+    m.guardrail("mask", "masked")
+
+def other(m):
+    m.target_state("p", "m", "cooling")
+    m.breaker_transition("p", "cooling")
+    m.breaker_transition("p", "closed")
+    m.attempt("p", "m", "ok")
+    m.attempt("p", "m", "ok")
+    m.retry("p", "repeat")
+    m.retry("p", "other_key")
+    m.cache("miss")
+    m.cache("bypass")
+    m.cache("hit")
+
+first = in_a_process(one)
+second = in_a_process(other)
+open_metrics(folder)
+"""
+
+
+@pytest.fixture(scope="module")
+def routing(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return run(tmp_path_factory.mktemp("routing"), ROUTING)
+
+
+@pytest.mark.parametrize(
+    ("series", "expected"),
+    [
+        (r'torana_target_state\{model="closed again",provider="p"\}', 0),
+        (r'torana_breaker_transitions_total\{provider="p",to="open"\}', 1),
+        (r'torana_breaker_transitions_total\{provider="p",to="cooling"\}', 1),
+        (r'torana_breaker_transitions_total\{provider="p",to="closed"\}', 1),
+        (r'torana_attempts_total\{model="m",outcome="ok",provider="p"\}', 2),
+        (r'torana_attempts_total\{model="m",outcome="upstream_timeout",provider="p"\}', 1),
+        (r'torana_retries_total\{provider="q",reason="fallback"\}', 1),
+        (r'torana_retries_total\{provider="p",reason="repeat"\}', 1),
+        (r'torana_retries_total\{provider="p",reason="other_key"\}', 1),
+        (r'torana_retry_budget_exhausted_total\{provider="p"\}', 1),
+        (r'torana_cache_total\{result="hit"\}', 2),
+        (r'torana_cache_total\{result="miss"\}', 1),
+        (r'torana_cache_total\{result="bypass"\}', 1),
+        (r"torana_redis_errors_total", 1),
+        (r'torana_guardrail_total\{guardrail="mask",outcome="masked"\}', 1),
+    ],
+)
+def test_routing_is_counted_over_processes(routing, series, expected):
+    assert value(routing, series) == expected
+
+
+def test_a_targets_state_is_the_worst_that_a_living_process_sees(routing, tmp_path):
+    state = r'torana_target_state\{model="m",provider="p"\}'
+    assert value(routing, state) == 3
+    assert value(run(tmp_path, ROUTING + "process_died(folder, first)\n"), state) == 1
+
+
+def test_invented_targets_share_a_label_and_have_no_state(tmp_path):
+    text = run(
+        tmp_path,
+        """
+        def many(m):
+            for number in range(1000):
+                m.attempt("p", f"invented-{number}", f"outcome_{number}")
+                m.target_state("p", f"invented-{number}", "open")
+                m.guardrail(f"guard-{number}", "passed")
+
+        in_a_process(many)
+        open_metrics(folder)
+        """,
+    )
+    assert len(labels(text, "torana_attempts_total", "model")) == 301
+    assert len(labels(text, "torana_attempts_total", "outcome")) == 301
+    assert len(labels(text, "torana_guardrail_total", "guardrail")) == 301
+    states = labels(text, "torana_target_state", "model")
+    assert len(states) == 300
+    assert "other" not in states
+
+
 def test_a_start_begins_with_an_empty_and_private_folder(tmp_path):
     run(
         tmp_path,

@@ -132,6 +132,14 @@ def test_its_time_doubles_with_every_failed_probe():
     assert target.reason == "upstream_timeout"
 
 
+def test_a_first_time_longer_than_the_longest_is_not_cut():
+    target = breaker(HealthPolicy(open_seconds=300.0))
+    fail(target, 0.0, 5)
+    assert target.wait(0.0) == 300.0
+    target.failed(enter(target, 300.0), 300.0, "upstream_error")
+    assert target.wait(300.0) == 300.0
+
+
 @pytest.mark.parametrize(("chance", "seconds"), [(0.0, 4.0), (0.25, 4.5), (0.75, 5.5), (1.0, 6.0)])
 def test_chance_makes_it_longer_or_shorter(chance, seconds):
     target = breaker(chance=chance)

@@ -91,7 +91,7 @@ class Story:
 
     def is_bounded(self) -> None:
         wait = self.breaker.wait(self.now)
-        assert 0 <= wait <= POLICY.longest_open_seconds * (1 + POLICY.jitter)
+        assert 0 <= wait <= POLICY.longest_open
         if self.breaker.state(self.now) == "closed":
             assert wait == 0
         assert self.breaker.probing == (self.probe is not None)

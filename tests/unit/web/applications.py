@@ -12,6 +12,7 @@ from tests.unit.inference.fakes import PRINCIPAL, RecordingMetrics
 from torana.auth.api_keys import KeyRing
 from torana.auth.principal import Principal
 from torana.errors import KeyRevoked, NotAuthenticated
+from torana.inference.health import Health
 from torana.obs.metrics import Metrics
 from torana.routing.catalog import Catalog
 from torana.settings import Settings
@@ -78,6 +79,7 @@ class Edge:
             catalog=lambda: self.catalog,
             inference=cast("Any", self.inference),
             free_calls=cast("Any", self.free_calls),
+            health=Health(),
             metrics=cast("Metrics", self.metrics),
             hangups=cast("Any", None),
             draining=threading.Event(),

@@ -11,7 +11,8 @@ from openai.types import Model
 
 from tests.unit.inference.fakes import PRINCIPAL
 from tests.unit.web.applications import Edge
-from torana.routing.catalog import Catalog, ProviderEntry, Route
+from torana.routing.catalog import Catalog, ProviderEntry
+from torana.routing.routes import single
 
 VERSION = {"anthropic-version": "2023-06-01"}
 NAMES = ["small", "big/one", "claude-opus-5"]
@@ -26,7 +27,7 @@ def application() -> Edge:
 def edge(application: Edge) -> Edge:
     application.catalog = Catalog(
         providers={"p": ProviderEntry(name="p", kind="compatible")},
-        routes={name: Route(name=name, provider="p", model="theirs") for name in NAMES},
+        routes={name: single(name, "p", "theirs") for name in NAMES},
         prices={},
     )
     application.keys.principal = PRINCIPAL

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
@@ -35,6 +35,9 @@ class WireUsage(msgspec.Struct):
     completion_tokens: Tokens | None = None
     prompt_tokens_details: _PromptDetails | None = None
     completion_tokens_details: _CompletionDetails | None = None
+    total_tokens: Any = None
+    prompt_cache_hit_tokens: Any = None
+    """DeepSeek's name for what was read from a cache."""
 
 
 class Choice(msgspec.Struct):
@@ -103,24 +106,36 @@ def decode_chunk(data: bytes) -> tuple[Chunk, bytes]:
 def usage_of(usage: WireUsage) -> Usage | None:
     """OpenAI's arithmetic: prompt and completion include their cached, audio and reasoning parts.
 
-    What was read from a cache may be audio; it is counted as cached, and once.
+    What was read from a cache may be audio; it is counted as cached, and once. Some servers (xAI,
+    Gemini) leave the reasoning out of the completion, and only their total has it.
     """
     prompt = usage.prompt_tokens_details
     if usage.completion_tokens is None:
         return None  # Half a usage: what was written is not known.
     completion = usage.completion_tokens_details
     cached = (prompt.cached_tokens or 0) if prompt is not None else 0
+    cached = cached or _count(usage.prompt_cache_hit_tokens)
     written = (prompt.cache_write_tokens or 0) if prompt is not None else 0
     uncached = max(usage.prompt_tokens - cached - written, 0)
     heard = min((prompt.audio_tokens or 0) if prompt is not None else 0, uncached)
     reasoning = (completion.reasoning_tokens or 0) if completion is not None else 0
     spoken = (completion.audio_tokens or 0) if completion is not None else 0
+    beside = max(_count(usage.total_tokens) - usage.prompt_tokens - usage.completion_tokens, 0)
+    reasoning = max(reasoning, beside)
     return Usage(
         input_tokens=uncached - heard,
         cached_tokens=cached,
         cache_write_tokens=written,
         input_audio_tokens=heard,
-        output_tokens=max(usage.completion_tokens - reasoning - spoken, 0),
+        output_tokens=max(usage.completion_tokens + beside - reasoning - spoken, 0),
         reasoning_tokens=reasoning,
         output_audio_tokens=spoken,
     )
+
+
+def _count(told: object) -> int:
+    """A count that not all servers tell; what is none is as if it were not told."""
+    try:
+        return msgspec.convert(told, Tokens)
+    except msgspec.ValidationError:
+        return 0

@@ -41,10 +41,15 @@ class Entry(BaseModel):
     cache_write_tokens: int
     cache_write_1h_tokens: int
     input_audio_tokens: int
+    input_image_tokens: int
     output_tokens: int
     reasoning_tokens: int
     output_audio_tokens: int
+    output_image_tokens: int
     images: int
+    characters: int
+    audio_seconds: int
+    searches: int
     cost_usd: str
     cost_nano: int
     bound_nano: int

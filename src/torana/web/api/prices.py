@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from torana.admin import prices as admin
 from torana.admin.price_terms import describe, make_terms
 from torana.auth.policy import Permission
-from torana.web.api.price_schemas import Amounts, PriceTier, TypedAmounts
+from torana.web.api.price_schemas import Amounts, PriceTier, TypedAmounts, Variants
 from torana.web.api.schemas import Instant
 from torana.web.endpoint import endpoint
 from torana.web.services import services
@@ -55,6 +55,7 @@ class NewPrice(BaseModel):
 
     usd: TypedAmounts
     tiers: Annotated[list[NewPriceTier], Field(max_length=8)] = []
+    image_variants: Variants = {}
     batch_percent: Annotated[int, Field(ge=0, le=100)] = 100
     valid_from: Annotated[
         AwareDatetime | None, Field(description="When it begins; now if left out.")
@@ -72,6 +73,7 @@ class PriceVersion(BaseModel):
     price_id: str
     usd: Amounts | None
     tiers: list[PriceTier]
+    image_variants: dict[str, str]
     batch_percent: int
 
 
@@ -115,6 +117,7 @@ def set_price(path: PricePath, body: NewPrice) -> PriceVersion:
     terms = make_terms(
         body.usd.model_dump(),
         [(tier.above, tier.usd.model_dump()) for tier in body.tiers],
+        image_variants=body.image_variants,
         batch_percent=body.batch_percent,
     )
     row = admin.set_by_operator(
@@ -140,5 +143,6 @@ def _view(row: admin.PriceRow) -> PriceVersion:
         tiers=[]
         if terms is None
         else [PriceTier(above=tier.above, usd=Amounts(**tier.usd)) for tier in terms.tiers],
+        image_variants={} if terms is None else terms.image_variants,
         batch_percent=100 if terms is None else terms.batch_percent,
     )

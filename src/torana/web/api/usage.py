@@ -51,6 +51,9 @@ class Figures(BaseModel):
     output_tokens: int
     reasoning_tokens: int
     images: int
+    characters: int
+    audio_seconds: int
+    searches: int
     cost_usd: str
     cost_nano: int
 

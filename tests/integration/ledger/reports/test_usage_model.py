@@ -42,9 +42,12 @@ CASES: tuple[tuple[str, ...], ...] = (
 FIELDS = {"key": "key_id", "user": "user_id", "project": "project_id"}
 INPUT = (
     *("input_tokens", "cached_tokens", "cache_write_tokens"),
-    *("cache_write_1h_tokens", "input_audio_tokens"),
+    *("cache_write_1h_tokens", "input_audio_tokens", "input_image_tokens"),
 )
-OUTPUT = ("output_tokens", "reasoning_tokens", "output_audio_tokens")
+OUTPUT = (
+    *("output_tokens", "reasoning_tokens"),
+    *("output_audio_tokens", "output_image_tokens"),
+)
 
 
 def label(row: dict[str, Any], group: str, zone: ZoneInfo) -> Any:
@@ -66,7 +69,7 @@ def label(row: dict[str, Any], group: str, zone: ZoneInfo) -> Any:
 def modelled(
     rows: list[dict[str, Any]], groups: tuple[str, ...], zone: ZoneInfo
 ) -> dict[tuple[str | None, ...], tuple[int, ...]]:
-    found: dict[tuple[str | None, ...], list[int]] = defaultdict(lambda: [0] * 8)
+    found: dict[tuple[str | None, ...], list[int]] = defaultdict(lambda: [0] * 11)
     for row in rows:
         sums = found[tuple(label(row, group, zone) for group in groups)]
         for place, value in enumerate(
@@ -78,6 +81,9 @@ def modelled(
                 sum(row[name] for name in OUTPUT),
                 row["reasoning_tokens"],
                 row["images"],
+                row["characters"],
+                row["audio_seconds"],
+                row["searches"],
                 row["cost_nano"],
             )
         ):
