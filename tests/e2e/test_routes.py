@@ -46,7 +46,7 @@ def test_what_is_not_there_is_anthropics_404(server: RunningServer, method, path
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("POST", "/v1/audio/speech"),
+        ("POST", "/v1/audio/voices"),
         ("POST", "/v1/responses/resp_1/cancel"),
         ("GET", "/v1/responses/resp_1/input_items"),
         ("GET", "/v1/assistants"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from torana.core import chat
@@ -13,6 +13,16 @@ from torana.core.chat import (
     Text,
 )
 from torana.core.usage import Usage
+
+CONVERSATION_UNITS = frozenset(Usage.__struct_fields__) - {
+    "input_image_tokens",
+    "output_image_tokens",
+    "images",
+    "characters",
+    "audio_seconds",
+    "searches",
+}
+"""What conversations are counted in; the rest belongs to images, audio and rerankings."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +117,7 @@ class Says:
     reply_tiers: tuple[str, ...] = ("default", "flex", "priority")
     finishes: tuple[Finish, ...] = tuple(Finish)
     stop_sequence: bool = True
-    usage: frozenset[str] = field(default_factory=lambda: frozenset(Usage.__struct_fields__))
+    usage: frozenset[str] = CONVERSATION_UNITS
     created: bool = True
     nothing: bool = True
 

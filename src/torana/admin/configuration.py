@@ -43,7 +43,10 @@ REFRESH_SECONDS = 1.0
 Sealed = tuple[str, bytes]
 """A key's id, and the key as its row has it."""
 _CLAIMS = {
-    "openai": r"gpt-.*|chatgpt-.*|o[0-9].*|text-embedding-.*",
+    "openai": (
+        r"gpt-.*|chatgpt-.*|o[0-9].*|text-embedding-.*|dall-e-.*|whisper-.*|tts-.*"
+        r"|omni-moderation-.*|text-moderation-.*"
+    ),
     "anthropic": r"claude-.*",
 }
 """Bare model names that go to a built-in provider."""

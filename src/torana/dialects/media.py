@@ -68,6 +68,7 @@ class MediaDialect(Dialect):
         rules: every field that is known.
         takes_json, takes_forms: how its requests may come.
         repeated: files of a form that may come more than once under one name.
+        nested: fields of a form whose parts are called `include[]` or `chunking_strategy[type]`.
         default_model: asked for when the caller names none.
     """
 
@@ -75,6 +76,7 @@ class MediaDialect(Dialect):
     takes_json: ClassVar[bool] = True
     takes_forms: ClassVar[bool] = False
     repeated: ClassVar[tuple[str, ...]] = ()
+    nested: ClassVar[frozenset[str]] = frozenset()
     default_model: ClassVar[str | None] = None
 
     def decode_request(self, body: bytes) -> WireRequest:
@@ -99,6 +101,11 @@ class MediaDialect(Dialect):
         """
         if not self.takes_forms:
             raise UnsupportedMediaType("Send the body as content-type application/json.")
+        for part in upload.parts:
+            field = field_of(part.name)
+            # A server that reads `n[]` as `n` would make what nobody has priced.
+            if part.name != field and field in self.rules and field not in self.nested:
+                raise InvalidRequest(f"'{field}' is not a list.", param=field)
         fields = texts_of(upload, repeated=self.repeated)
         for file in upload.files():
             rule = self.rules.get(field_of(file.name))

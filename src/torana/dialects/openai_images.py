@@ -165,6 +165,7 @@ class OpenAIImageEdits(_ImageDialect):
     rules: ClassVar[Mapping[str, Rule]] = EDIT_FIELDS
     takes_forms: ClassVar[bool] = True
     repeated: ClassVar[tuple[str, ...]] = ("image",)
+    nested: ClassVar[frozenset[str]] = frozenset({"image", "images"})
     last_event: ClassVar[str] = "image_edit.completed"
 
     def check(self, request: WireRequest) -> None:

@@ -16,7 +16,13 @@ from torana.core.usage import Usage
 from torana.dialects.media import Form, MediaDialect
 from torana.dialects.media_events import EventFold
 from torana.errors import CallerGone, InternalError, ToranaError, UpstreamError, UpstreamGarbage
-from torana.inference.answers import JsonAnswer, StreamAnswer, answer_headers, cache_header
+from torana.inference.answers import (
+    JsonAnswer,
+    StreamAnswer,
+    answer_headers,
+    cache_header,
+    dropped_header,
+)
 from torana.inference.chat_stream import ChatStream
 from torana.inference.idempotency import StoredAnswer
 from torana.inference.keeping import Keeping, StreamKeeping
@@ -71,7 +77,7 @@ def _whole(
     provider: Provider,
     keeping: Keeping,
 ) -> JsonAnswer:
-    headers = answer_headers(call, plan)
+    headers = _headers(call, plan)
     kind = _kind_of(answer)
     try:
         body = answer.read(ANSWER_LIMIT)
@@ -98,7 +104,7 @@ def _whole(
 def _events(
     call: OpenCall, answer: Answer, plan: Plan, dialect: MediaDialect, keeping: Keeping
 ) -> StreamAnswer:
-    headers = answer_headers(call, plan)
+    headers = _headers(call, plan)
     fold = dialect.fold(plan.wire.asked, request_id=call.request_id)
     if isinstance(fold, EventFold):
         fold.accepts = lambda usage: _priced(call, usage) is not None
@@ -109,11 +115,15 @@ def _events(
 def _audio(
     call: OpenCall, answer: Answer, plan: Plan, dialect: MediaDialect, keeping: Keeping
 ) -> StreamAnswer:
-    headers = answer_headers(call, plan) | {CONTENT_TYPE: _kind_of(answer)}
+    headers = _headers(call, plan) | {CONTENT_TYPE: _kind_of(answer)}
     usage = _priced(call, dialect.used(plan.wire.request))
     stream = BinaryStream(call, answer, usage, keeping=StreamKeeping(keeping, _kept(headers)))
     stream.start()
     return StreamAnswer(stream, headers | cache_header(keeping))
+
+
+def _headers(call: OpenCall, plan: Plan) -> dict[str, str]:
+    return answer_headers(call, plan) | dropped_header(plan.wire.lost)
 
 
 def _priced(call: OpenCall, usage: Usage | None) -> Usage | None:

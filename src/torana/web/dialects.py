@@ -7,7 +7,10 @@ from flask import request
 from torana.dialects.base import Family
 
 _ANTHROPIC_PATHS = ("/v1/messages", "/v1/complete")
-_OPENAI_PATHS = ("/v1/chat", "/v1/completions", "/v1/responses", "/v1/embeddings")
+_OPENAI_PATHS = (
+    *("/v1/chat", "/v1/completions", "/v1/responses", "/v1/embeddings"),
+    *("/v1/images", "/v1/audio", "/v1/moderations", "/v1/rerank"),
+)
 """Callers of these read OpenAI's errors, whatever headers they send."""
 
 

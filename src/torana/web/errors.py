@@ -143,7 +143,7 @@ def _translate(error: HTTPException) -> ToranaError:
             f"{method} is not allowed on {path}; allowed: {', '.join(allowed)}.", allowed=allowed
         )
     if isinstance(error, RequestEntityTooLarge):
-        limit = current_app.config["MAX_CONTENT_LENGTH"]
+        limit = request.max_content_length or current_app.config["MAX_CONTENT_LENGTH"]
         _discard_body(limit)
         return BodyTooLarge(f"The body is larger than the {limit:,} bytes that are accepted here.")
     if error.code == 404:

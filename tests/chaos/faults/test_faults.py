@@ -160,10 +160,13 @@ def test_repeats_at_a_target_without_another_keep_to_its_retry_budget(
 def test_a_stream_that_is_cut_ends_with_an_error_and_never_with_a_faked_finish(
     faults: Scene, figures: Print, is_long: bool
 ) -> None:
-    names = [f"cut{number}" for number in range(10)]  # Each has a breaker of its own.
+    names = [f"cut{number}" for number in range(2 * len(_CUT))]  # Each has its own breaker.
     calls = 3_000 if is_long else 200
     faults.providers.play(
-        **{name: play(seed=11, faults=evenly(*_CUT), share=0.5) for name in names}
+        **{
+            name: play(seed=number, faults=evenly(_CUT[number % len(_CUT)]), share=0.5)
+            for number, name in enumerate(names)
+        }
     )
     for name in names:
         faults.route(name, f"faulty/{name}", f"steady/{name}-second")
@@ -194,7 +197,8 @@ def test_a_stream_that_is_cut_ends_with_an_error_and_never_with_a_faked_finish(
         },
     )
     found.complain()
-    assert len(told) == len(cut) > 20
+    assert len(told) == len(cut)
+    assert set(cut.values()) == set(_CUT)
     faked = [(cut[one.request_id], one) for one in told if one.finished or not one.error]
     assert not faked, faked[:5]
     assert all(one.whole for one in callers.told if one.request_id not in cut)
@@ -204,10 +208,13 @@ def test_a_stream_that_is_cut_ends_with_an_error_and_never_with_a_faked_finish(
 def test_a_json_answer_that_breaks_is_made_by_the_next_target(
     faults: Scene, figures: Print, is_long: bool
 ) -> None:
-    names = [f"body{number}" for number in range(10)]
+    names = [f"body{number}" for number in range(len(IN_BODY))]
     calls = 2_000 if is_long else 150
     faults.providers.play(
-        **{name: play(seed=13, body_faults=evenly(*IN_BODY), share=0.5) for name in names}
+        **{
+            name: play(seed=number, body_faults=evenly(fault), share=0.5)
+            for number, (name, fault) in enumerate(zip(names, IN_BODY, strict=True))
+        }
     )
     for name in names:
         faults.route(name, f"faulty/{name}", f"steady/{name}-second")

@@ -31,15 +31,20 @@ def is_possible() -> bool:
         return False
 
 
-def confined(disk: Path, size: str, resolv_conf: Path | None = None) -> list[str]:
+def confined(
+    disk: Path, size: str, *, content: Path | None = None, resolv_conf: Path | None = None
+) -> list[str]:
     """The beginning of a command line whose process has a small disk at a folder.
 
     Args:
         disk: the folder; it must be there.
         size: of the disk, as `mount` takes it.
+        content: a folder whose files are copied to the disk.
         resolv_conf: what stands for `/etc/resolv.conf`.
     """
     mounts = f"mount -t tmpfs -o size={size},mode=700 tmpfs '{disk}'"
+    if content is not None:
+        mounts += f" && cp -a '{content}/.' '{disk}'"
     if resolv_conf is not None:
         mounts += f" && mount --bind '{resolv_conf}' /etc/resolv.conf"
     return [*_UNSHARE, "sh", "-c", f'{mounts} && exec "$@"', "sh"]

@@ -34,4 +34,4 @@ def outages(running_scene: Scene) -> Scene:
 @pytest.fixture
 def seconds(is_long: bool) -> float:
     """How long an outage lasts."""
-    return 12.0 if is_long else 2.5
+    return 12.0 if is_long else 1.2

@@ -7,12 +7,7 @@ namespaces are allowed.
 
 from __future__ import annotations
 
-import json
-import os
 import secrets
-import signal
-import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -24,13 +19,13 @@ import psutil
 import psycopg
 from pydantic import SecretStr
 
-from bench.processes import Program, free_port, running, wait_until
+from bench.processes import free_port, wait_until
 from tests.chaos.books import Audit, audit
-from tests.chaos.gateway import READY_SECONDS, SECRET, SEED, Web, _environment, _url_of
+from tests.chaos.gateway import READY_SECONDS, SECRET, SEED, _environment, _url_of
 from tests.chaos.outages import confinement
-from tests.chaos.outages.confinement import Disk
+from tests.chaos.outages.gateways import Gateway, started
 from tests.chaos.outages.name_server import ADDRESS, SILENT, UNKNOWN, name_server
-from tests.chaos.outages.probe import Ask, Told, get
+from tests.chaos.outages.probe import Told
 from tests.chaos.outages.redis_server import RedisServer
 from tests.chaos.outages.slow_relay import SlowRelay, slow_relay_to
 from tests.chaos.restartable_postgres import Server
@@ -52,62 +47,13 @@ PLAIN, KEPT, LONG = "plain", "kept", "long"
 """Aliases: as it is; with the cache; whose provider takes a second and a half."""
 RESILIENT, UNRESOLVED, HELD = "resilient", "unresolved", "held"
 """Aliases whose first target refuses connections, has no such name, has a name nobody answers for."""
+FORSAKEN = "forsaken"
+"""An alias whose only target refuses connections."""
 CONNECT_SECONDS = 1.0
 DISK = "4m"
 SETTLE_SECONDS = 30.0
 _RATES = Rates(input_tokens=37_300_000, output_tokens=111_700_000)
 """Those of the seed."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Gateway:
-    """A web server of one process.
-
-    Attributes:
-        disk: of its spool; None where namespaces are not allowed.
-    """
-
-    name: str
-    web: Web
-    folder: Path
-    key: str
-    disk: Disk | None
-
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        return self.web.port
-
-    def ask(self, model: str, **more: Any) -> Ask:
-        """A call of it; `more` are fields of `Ask`."""
-        return Ask(port=self.port, key=self.key, model=model, **more)
-
-    def ready(self) -> str:
-        """What `/readyz` says: ready, degraded or unavailable."""
-        return str(json.loads(get(self.port, "/readyz")[1])["status"])
-
-    def lives(self) -> bool:
-        """Whether `/healthz` answers well, and within a second."""
-        status, _, seconds = get(self.port, "/healthz")
-        return status == 200 and seconds < 1
-
-    def wait_until_ready(self, state: str, seconds: float) -> float:
-        """Wait until `/readyz` says so; how many seconds that took."""
-        return timed(lambda: self.ready() == state, seconds, f"{state} of {self.name}")
-
-    def target_state(self, provider: str, model: str) -> str:
-        """The state of a target as this process sees it."""
-        status, body, _ = get(self.port, "/api/models/health", self.key)
-        assert status == 200, body
-        for target in json.loads(body)["data"]:
-            if (target["provider"], target["model"]) == (provider, model):
-                return str(target["state"])
-        return "closed"
-
-    def log(self, event: str) -> list[dict[str, Any]]:
-        """The lines of its log with an event."""
-        lines = (self.folder / "web.log").read_text().splitlines()
-        return [json.loads(line) for line in lines if f'"event":"{event}"' in line]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +81,7 @@ class Scene:
     def another(self, name: str) -> Iterator[Gateway]:
         """One more web server for the length of a `with` block."""
         way = (self.url, self.redis.url)
-        with _gateway(name, self.folder, way, self.direct.key, self.upstream, False) as made:
+        with _gateway(name, self.folder, way, self.direct.key, self.upstream, named=False) as made:
             wait_until(made.web.is_ready, READY_SECONDS, f"the readiness of {name}")
             yield made
 
@@ -175,13 +121,6 @@ class Scene:
         return int(row[0]) if row else 0
 
 
-def timed(condition: Any, seconds: float, what: str) -> float:
-    """Wait for a condition; how many seconds that took."""
-    began = time.monotonic()
-    wait_until(condition, seconds, what)
-    return time.monotonic() - began
-
-
 @contextmanager
 def postgres_stopped(server: Server) -> Iterator[None]:
     """Stop every process of a PostgreSQL server for the length of a `with` block."""
@@ -203,11 +142,13 @@ def postgres_stopped(server: Server) -> Iterator[None]:
 
 
 @contextmanager
-def set_up(server: Server, upstream: Upstream, folder: Path) -> Iterator[Scene]:
-    """A scene for the length of a `with` block."""
+def set_up(
+    server: Server, upstream: Upstream, folder: Path, *, tablespace: str = "pg_default"
+) -> Iterator[Scene]:
+    """A scene for the length of a `with` block; its database lies in a tablespace."""
     name = f"outages_{secrets.token_hex(4)}"
     with psycopg.connect(server.url, autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name} TEMPLATE {SEED}")
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE {SEED} TABLESPACE {tablespace}")
     url = _url_of(server, name)
     with ExitStack() as stack:
         database = Database(url)
@@ -231,7 +172,9 @@ def set_up(server: Server, upstream: Upstream, folder: Path) -> Iterator[Scene]:
             ),
         }
         made = {
-            name: stack.enter_context(_gateway(name, folder, way, key, upstream, names is not None))
+            name: stack.enter_context(
+                _gateway(name, folder, way, key, upstream, named=names is not None)
+            )
             for name, way in ways.items()
         }
         for gateway in made.values():
@@ -277,6 +220,7 @@ def _configure(database: Database, upstream: Upstream) -> None:
     _route(database, LONG, "openai", model=SLOWEST)
     _route(database, RESILIENT, "down", "openai")
     _route(database, f"{RESILIENT}-{LONG}", "down", "openai", model=SLOWEST)
+    _route(database, FORSAKEN, "down", model=FORSAKEN)
     _route(database, UNRESOLVED, "unknown", "openai")
     _route(database, HELD, "silent", "openai")
 
@@ -296,43 +240,24 @@ def _route(database: Database, name: str, *providers: str, model: str = QUICK, *
 
 @contextmanager
 def _gateway(
-    name: str, parent: Path, way: tuple[str, str], key: str, upstream: Upstream, named: bool
+    name: str, parent: Path, way: tuple[str, str], key: str, upstream: Upstream, *, named: bool
 ) -> Iterator[Gateway]:
     """A web server that begins to start; `named`: the name server of the tests is there."""
     folder = parent / name
     folder.mkdir()
-    port = free_port()
     url, redis_url = way
-    environment = _environment(folder, url, upstream.url) | {
-        "TORANA_PORT": str(port),
-        "TORANA_WORKERS": "1",
-        "TORANA_REDIS_URL": redis_url,
-        "TORANA_CONNECT_TIMEOUT": str(CONNECT_SECONDS),
-        "TORANA_SHUTDOWN_SECONDS": "10",
-        "TORANA_LOG_LEVEL": "INFO",
-    }
+    more = {"TORANA_REDIS_URL": redis_url, "TORANA_CONNECT_TIMEOUT": str(CONNECT_SECONDS)}
     spool = folder / "data" / "spool"
-    spool.mkdir(mode=0o700)
+    spool.mkdir(mode=0o700, parents=True)
     before: list[str] = []
     if confinement.is_possible():
         resolv_conf = None
         if named:
             resolv_conf = folder / "resolv.conf"
             resolv_conf.write_text(f"nameserver {ADDRESS}\noptions timeout:5 attempts:2\n")
-        before = confinement.confined(spool, DISK, resolv_conf)
+        before = confinement.confined(spool, DISK, resolv_conf=resolv_conf)
         # The logs are on the same disk, which will be full.
-        environment["TORANA_LOG_DIR"] = str(spool / "logs")
-    program = Program(
-        arguments=[
-            *before,
-            *(sys.executable, "-m", "tests.chaos.web_process", "--folder", folder),
-        ],
-        environment=environment | {"PATH": f"{environment['PATH']}{os.pathsep}/usr/sbin:/sbin"},
-        folder=folder,
-        log=folder / "web.log",
-        stop_signal=signal.SIGKILL,
-    )
-    with running(program) as process:
-        web = Web(process=process, port=port, workers=1)
-        disk = Disk(process.pid, spool) if before else None
-        yield Gateway(name=name, web=web, folder=folder, key=key, disk=disk)
+        more["TORANA_LOG_DIR"] = str(spool / "logs")
+    environment = _environment(folder, url, upstream.url) | more
+    with started(name, folder, environment, key, before=before, disk=spool) as gateway:
+        yield gateway

@@ -12,16 +12,27 @@ import psycopg
 import pytest
 
 from bench.processes import wait_until
-from tests.chaos.outages.probe import Told, call, probing, quantile, summary
-from tests.chaos.outages.scene import KEPT, LONG, PLAIN, Gateway, Scene, postgres_stopped
+from tests.chaos.outages.gateways import Gateway
+from tests.chaos.outages.probe import Probe, Told, call, probing, quantile, summary
+from tests.chaos.outages.scene import KEPT, LONG, PLAIN, Scene, postgres_stopped
+from torana.admin.keys import create_key
 
 AT_ONCE_SECONDS = 0.3
 """Within which a new call is turned away, once a process knows that the database is away."""
-LANE_SECONDS = 5.0
-"""What the calls wait that find out that it is silent: 3 s for an answer, and 2 s for a new
-connection. Where an answer was on its way, that is 2 s more."""
+SILENT_SECONDS = 3.0 + 2.0
+"""What the calls wait that find out that it is silent: for an answer, and for a new connection."""
+SLOW_SECONDS = 2.0 + SILENT_SECONDS
+"""An answer comes after 2 s, the next one does not."""
+AWARE_SECONDS = 2.0
+"""What is seen at least of a process that knows."""
+STRANGERS = 10
+LOOK_UP_SECONDS = 9.0
+"""What the first calls with keys wait that were not seen within a minute: for a place in the pool,
+for an answer, and for a new connection."""
 NOISE_SECONDS = 1.0
 HEAL_SECONDS = 20.0
+LONG_SECONDS = 1.6
+"""What the provider takes for an open call."""
 UNAVAILABLE = "ledger_unavailable"
 
 
@@ -84,23 +95,21 @@ class Loss:
     """A way to lose the database.
 
     Attributes:
-        silent: it is there and does not answer in time.
+        unknown_seconds: for so long a process may not know it, because nobody says so.
         only_relayed: only the process behind the relays notices.
-        ready: what `/readyz` says meanwhile.
     """
 
     lost: Callable[[Scene], AbstractContextManager[None]]
-    silent: bool = False
+    unknown_seconds: float = 0.0
     only_relayed: bool = False
-    ready: str = "unavailable"
 
 
 LOSSES = {
     "killed": Loss(_killed),
     "read-only": Loss(_read_only),
-    "stopped with Redis": Loss(_with_redis, silent=True),
-    "stopped": Loss(_stopped, silent=True),
-    "slow": Loss(_slow, silent=True, only_relayed=True),
+    "stopped with Redis": Loss(_with_redis, unknown_seconds=SILENT_SECONDS),
+    "stopped": Loss(_stopped, unknown_seconds=SILENT_SECONDS),
+    "slow": Loss(_slow, unknown_seconds=SLOW_SECONDS, only_relayed=True),
 }
 SHORT = tuple(LOSSES)[:3]
 
@@ -115,24 +124,104 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def test_new_calls_are_turned_away_and_open_ones_finish(
     outages: Scene, figures, seconds: float, way: str
 ):
-    loss, scene = LOSSES[way], outages
+    loss = LOSSES[way]
+    seen = _lose(outages, loss, seconds, way)
+    told = [*seen.probe.told, *seen.finished, *seen.strangers, *seen.again]
+    result = outages.audit(told)
+    figures(f"PostgreSQL {way}", seen.table() | {"abandoned": result.abandoned})
+    refused, longest = seen.refused(), loss.unknown_seconds + NOISE_SECONDS
+    assert [(one.status, one.whole) for one in seen.finished] == [(200, True)] * len(seen.finished)
+    assert set(seen.states) == {"unavailable"}
+    assert refused
+    assert {one.code for one in (*refused, *seen.strangers, *seen.soon)} == {UNAVAILABLE}
+    assert all(int(one.retry_after) >= 1 for one in refused)
+    assert quantile(refused, 1.0) < longest
+    assert quantile(seen.finished, 1.0) < LONG_SECONDS + longest
+    assert quantile(seen.strangers, 1.0) < (LOOK_UP_SECONDS if loss.unknown_seconds else 1.0)
+    # Once a process knows, only those wait that ask again for all.
+    aware = [one for one in refused if one.at > seen.began + loss.unknown_seconds + 0.5]
+    assert quantile(aware, 0.9) < AT_ONCE_SECONDS
+    assert len(seen.soon) > STRANGERS / 2
+    assert result.abandoned == 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What was seen of an outage.
+
+    Attributes:
+        began: on `time.monotonic()`.
+        states: what `/readyz` of each process said.
+        known: seconds until the last of them said so.
+        finished: the calls that were open when it began.
+        strangers: calls with a key that was not seen lately, when nobody knew yet.
+        again: the same later; `soon` are those that were answered within a second or so.
+        healed, ready, settled: seconds from the return of the database to good calls on all
+            processes, to their readiness, and to the last posting.
+    """
+
+    probe: Probe
+    began: float
+    states: list[str]
+    known: float
+    finished: list[Told]
+    strangers: list[Told]
+    again: list[Told]
+    soon: list[Told]
+    spooled: int
+    healed: float
+    ready: float
+    settled: float
+
+    def refused(self) -> list[Told]:
+        """The calls of the outage that were not answered."""
+        return [one for one in self.probe.between("outage", "end") if one.status != 200]
+
+    def table(self) -> dict[str, object]:
+        """The figures."""
+        refused = self.refused()
+        late = [one for one in refused if one.seconds > AT_ONCE_SECONDS]
+        return {
+            "before": summary(self.probe.between("before", "outage")),
+            "during": summary(self.probe.between("outage", "end")),
+            "turned away after 300 ms": f"{len(late)} of {len(refused)}",
+            "with keys not seen lately": summary(self.strangers),
+            "the same once more": f"{len(self.soon)} of {len(self.again)} at once",
+            "open calls finished in": summary(self.finished),
+            "posted from the spool": self.spooled,
+            "readyz tells of it after": f"{self.known:.2f} s",
+            "calls again after": f"{self.healed:.2f} s",
+            "ready again after": f"{self.ready:.2f} s",
+            "all is posted after": f"{self.settled:.2f} s",
+        }
+
+
+def _lose(scene: Scene, loss: Loss, seconds: float, way: str) -> Seen:
+    """Lose the database with calls under way, and get it back."""
     hit = (scene.relayed,) if loss.only_relayed else scene.gateways
-    spooled = [len(gateway.log("ledger.spooled")) for gateway in hit]
+    spooled = sum(len(gateway.log("ledger.spooled")) for gateway in hit)
+    # Nobody remembers this key, so the database is to be asked for it.
+    key = create_key(scene.database, project="default", name=f"stranger-{way}").key
+    strangers = [hit[-1].ask(PLAIN, key=key)] * STRANGERS
     asks = [gateway.ask(model) for gateway in hit for model in (PLAIN, KEPT)]
-    with ThreadPoolExecutor() as pool, ExitStack() as outage, probing(asks) as probe:
+    with ThreadPoolExecutor(96) as pool, ExitStack() as outage, probing(asks) as probe:
         probe.mark("before")
         time.sleep(0.5)
         open_calls = _open_calls(scene, hit, pool)
         began = probe.mark("outage")
         outage.enter_context(loss.lost(scene))
-        time.sleep(0.2)
+        first = [pool.submit(call, ask) for ask in strangers]
         assert all(gateway.lives() for gateway in hit)
-        states = [gateway.ready() for gateway in hit]
+        states = list(pool.map(Gateway.ready, hit))
         known = time.monotonic() - began
-        time.sleep(max(0.0, max(seconds, LANE_SECONDS * 1.6 * loss.silent) - known))
+        turned_away = [one.result(30) for one in first]
+        again = [pool.submit(call, ask) for ask in strangers]
+        passed = time.monotonic() - began
+        time.sleep(max(1.0, max(seconds, loss.unknown_seconds + AWARE_SECONDS) - passed))
+        soon = [one.result(0) for one in again if one.done()]
         finished = [one.result(30) for one in open_calls]
         assert all(gateway.lives() for gateway in hit)
-        ended = probe.mark("end")
+        probe.mark("end")
         outage.close()
         restored = time.monotonic()
         wait_until(
@@ -140,43 +229,24 @@ def test_new_calls_are_turned_away_and_open_ones_finish(
             HEAL_SECONDS,
             "calls on all processes",
         )
-        healed = time.monotonic() - ended
-        for gateway in hit:
-            gateway.wait_until_ready("ready", HEAL_SECONDS)
+        healed = time.monotonic() - restored
+        ready = max(gateway.wait_until_ready("ready", HEAL_SECONDS) for gateway in hit)
         scene.settle()
-    during = probe.between("outage", "end")
-    refused = [told for told in during if told.status != 200]
-    late = [told for told in refused if told.seconds > AT_ONCE_SECONDS]
-    told = [*probe.told, *finished]
-    now = [len(gateway.log("ledger.spooled")) for gateway in hit]
-    result = scene.audit(told)
-    figures(
-        f"PostgreSQL {way}",
-        {
-            "before": summary(probe.between("before", "outage")),
-            "during": summary(during),
-            "turned away after 300 ms": f"{len(late)} of {len(refused)}",
-            "open calls finished in": summary(finished),
-            "posted from the spool": sum(now) - sum(spooled),
-            "readyz tells of it after": f"{known:.2f} s",
-            "calls again after": f"{healed:.2f} s",
-            "abandoned": result.abandoned,
-            "calls on the ledger": result.calls,
-        },
+        settled = time.monotonic() - restored
+    return Seen(
+        probe=probe,
+        began=began,
+        states=states,
+        known=known,
+        finished=finished,
+        strangers=turned_away,
+        again=[one.result(0) for one in again],
+        soon=soon,
+        spooled=sum(len(gateway.log("ledger.spooled")) for gateway in hit) - spooled,
+        healed=healed,
+        ready=healed + ready,
+        settled=settled,
     )
-    assert [told.status for told in finished] == [200] * len(finished)
-    assert all(told.whole for told in finished)
-    assert states == [loss.ready] * len(hit)
-    assert refused
-    assert {told.code for told in refused} == {UNAVAILABLE}
-    assert all(int(told.retry_after) >= 1 for told in refused)
-    longest = (LANE_SECONDS + 2.0) * loss.silent + NOISE_SECONDS
-    assert quantile(refused, 1.0) < longest
-    assert quantile(finished, 1.0) < 1.6 + longest
-    # Once a process knows, only those wait that ask again for all.
-    aware = [one for one in refused if one.at > began + LANE_SECONDS * loss.silent + 0.5]
-    assert quantile(aware, 0.9) < AT_ONCE_SECONDS
-    assert result.abandoned == 0
 
 
 def _open_calls(

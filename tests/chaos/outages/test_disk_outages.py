@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from bench.processes import wait_until
+from tests.chaos.outages.gateways import timed
 from tests.chaos.outages.probe import call, quantile, summary
-from tests.chaos.outages.scene import LONG, PLAIN, Scene, timed
+from tests.chaos.outages.scene import LONG, PLAIN, Scene
 
 ROOM_CALLS = 64
 """For so many open calls a process has room from its first call on."""

@@ -44,7 +44,11 @@ def test_a_name_server_that_says_nothing_holds_up_only_the_calls_for_its_names(
         probe.mark("outage")
         with ThreadPoolExecutor(2 * HELD_CALLS) as pool:
             held = list(pool.map(call, [gateway.ask(HELD)] * HELD_CALLS))
-            alone = list(pool.map(call, [gateway.ask("silent/other", patience=PATIENCE_SECONDS)] * HELD_CALLS))
+            alone = list(
+                pool.map(
+                    call, [gateway.ask("silent/other", patience=PATIENCE_SECONDS)] * HELD_CALLS
+                )
+            )
         later = [call(gateway.ask(HELD)) for _ in range(3)]
         probe.mark("end")
     before, during = probe.between("before", "outage"), probe.between("outage", "end")

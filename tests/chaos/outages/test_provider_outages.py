@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 
 from bench.processes import wait_until
+from tests.chaos.outages.gateways import timed
 from tests.chaos.outages.probe import call, quantile, summary
-from tests.chaos.outages.scene import LONG, RESILIENT, Scene, timed
+from tests.chaos.outages.scene import LONG, RESILIENT, Scene
 
 NOISE_SECONDS = 1.0
 PATIENCE_SECONDS = 3.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +53,7 @@ class Scene:
 
     server: RunningServer
     upstream: MediaUpstream
+    clients: ExitStack
 
     def model(self, price: str, script: Script, *, provider: str = "openai") -> str:
         """A model of its own with one of `PRICES`, and what happens when it is called."""
@@ -94,11 +96,13 @@ class Scene:
 
     def client(self, key: str | None = None) -> openai.OpenAI:
         """The SDK as an application uses it, without its own retries."""
-        return openai.OpenAI(
-            base_url=f"{self.server.url}/v1",
-            api_key=key or self.server.key,
-            max_retries=0,
-            timeout=SDK_SECONDS,
+        return self.clients.enter_context(
+            openai.OpenAI(
+                base_url=f"{self.server.url}/v1",
+                api_key=key or self.server.key,
+                max_retries=0,
+                timeout=SDK_SECONDS,
+            )
         )
 
     def entry(self, model: str) -> dict[str, Any]:
@@ -139,5 +143,8 @@ def scene(
         "TORANA_DRAIN_SECONDS": "5",
     }
     folder = tmp_path_factory.mktemp("media")
-    with running_server(folder, settings, seed=seed, prepare=prepare) as running:
-        yield Scene(running, media)
+    with (
+        running_server(folder, settings, seed=seed, prepare=prepare) as running,
+        ExitStack() as clients,
+    ):
+        yield Scene(running, media, clients)

@@ -51,6 +51,9 @@ def test_an_administrators_key_may_do_more_within_its_organisation():
         Permission.READ_ORGANISATION,
         Permission.MANAGE_BUDGETS,
         Permission.MANAGE_PRICES,
+        Permission.MANAGE_PROVIDERS,
+        Permission.MANAGE_MODELS,
+        Permission.MANAGE_GUARDRAILS,
     } == ADMIN_KEY_PERMISSIONS - KEY_PERMISSIONS
     assert Permission.PUBLIC not in ADMIN_KEY_PERMISSIONS
 

@@ -114,6 +114,12 @@ class OpenAITranscriptions(_Listening):
     route: ClassVar[str] = "openai.audio.transcriptions"
     path: ClassVar[str] = "/audio/transcriptions"
     rules: ClassVar[Mapping[str, Rule]] = FIELDS
+    nested: ClassVar[frozenset[str]] = frozenset(
+        {
+            *("chunking_strategy", "include", "keywords", "languages"),
+            *("known_speaker_names", "known_speaker_references", "timestamp_granularities"),
+        }
+    )
 
     def check(self, request: WireRequest) -> None:
         """Also that `stream` is yes or no."""

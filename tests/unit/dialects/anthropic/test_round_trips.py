@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.support import canonical
 from tests.support.canonical import Says
+from tests.support.canonical_says import CONVERSATION_UNITS
 from torana.core.chat import (
     ChatCall,
     ChatReply,
@@ -19,7 +20,6 @@ from torana.core.chat import (
     ToolChoice,
 )
 from torana.core.events import Event, Fold, events_of, fold
-from torana.core.usage import Usage
 from torana.dialects.anthropic import ANTHROPIC
 from torana.dialects.base import ReplyFrame, Traits
 from torana.dialects.sse import FrameSplitter, data_of
@@ -68,8 +68,7 @@ REPLIES = replace(
     thinking=(None, "anthropic", "openai"),
     hidden=("anthropic", "openai"),
     reply_tiers=("default", "priority"),
-    usage=frozenset(Usage.__struct_fields__)
-    - {"input_audio_tokens", "output_audio_tokens", "images"},
+    usage=CONVERSATION_UNITS - {"input_audio_tokens", "output_audio_tokens"},
     created=False,
 )
 """What can be said to a caller."""

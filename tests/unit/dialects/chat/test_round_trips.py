@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.canonical import Says, calls, replies
+from tests.support.canonical_says import CONVERSATION_UNITS
 from torana.core.chat import ChatReply, Finish, Text, UrlCitation
 from torana.core.events import events_of, fold
-from torana.core.usage import Usage
 from torana.dialects.base import ReplyFrame, StreamReader, StreamWriter, Traits
 from torana.dialects.openai_chat import OPENAI_CHAT
 from torana.dialects.sse import FrameSplitter, data_of
@@ -48,7 +48,7 @@ REPLIES = Says(
     max_texts=1,
     finishes=(Finish.STOP, Finish.LENGTH, Finish.TOOL_CALLS, Finish.REFUSAL),
     stop_sequence=False,
-    usage=frozenset(Usage.__struct_fields__) - {"cache_write_1h_tokens", "images"},
+    usage=CONVERSATION_UNITS - {"cache_write_1h_tokens"},
 )
 TRAITS = Traits()
 

@@ -151,6 +151,14 @@ def test_what_was_changed_in_the_fields_is_what_is_sent_and_counted():
     assert (costs.text_bytes, costs.unruled) == (len("gone") + len("b"), ("include[]",))
 
 
+@pytest.mark.parametrize("name", ["model", "n", "prompt", "size"])
+def test_a_list_in_the_place_of_a_single_value_is_refused(name):
+    upload = form(file("image", b"x"), model="m", prompt="p", **{f"{name}__": "5"})
+    with pytest.raises(InvalidRequest) as caught:
+        OPENAI_IMAGE_EDITS.decode_upload(upload)
+    assert caught.value.param == name
+
+
 def test_two_forms_are_the_same_request_only_with_the_same_files():
     one, two = (
         OPENAI_TRANSCRIPTIONS.decode_upload(form(file("file", data), model="m"))
