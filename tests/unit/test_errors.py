@@ -16,7 +16,7 @@ def every(kind: type[ToranaError]) -> list[type[ToranaError]]:
     return [kind] + [below for sub in kind.__subclasses__() for below in every(sub)]
 
 
-KINDS = [kind for kind in every(ToranaError) if kind.__module__ == errors.__name__]
+KINDS = [kind for kind in every(ToranaError) if kind.__module__.startswith(f"{errors.__name__}.")]
 TOLD_TO_CALLERS = [kind for kind in KINDS if kind.__name__ != "CallerGone"]
 
 

@@ -24,7 +24,7 @@ from typing import Any
 from bench.loop import raise_file_limit, run
 from tests.chaos.faults.plays import CLOSE_AT_ACCEPT, DRIP, GOOD, REFUSALS, SLOW, Player, play
 
-_GARBAGE_SECONDS = 30.0
+_SILENCE_SECONDS = 30.0
 """How long silence lasts, unless the other side gives up."""
 _SLOW_SECONDS = 0.25
 _DRIP_SECONDS = 0.02
@@ -68,7 +68,7 @@ class Providers:
             self.players[model] = Player(play(seed=0, share=0.0))
         return self.players[model]
 
-    def note(self, call: Call, fault: str, share: float) -> None:
+    def note(self, call: Call, fault: str) -> None:
         """Write a call into the journal."""
         self.journal.append(
             {
@@ -80,7 +80,6 @@ class Providers:
                 "key": call.key,
                 "streamed": call.streamed,
                 "fault": fault,
-                "share": share,
                 "tokens": call.tokens,
             }
         )
@@ -119,9 +118,8 @@ class Providers:
             return True
         call = Call(path, headers, body)
         player = self.player(call.model)
-        now = time.monotonic()
-        fault = player.draw(now, streamed=call.streamed)
-        self.note(call, fault, player.share(now))
+        fault = player.draw(time.monotonic(), streamed=call.streamed)
+        self.note(call, fault)
         self.open_calls += 1
         try:
             await asyncio.sleep(player.wait_seconds)
@@ -184,7 +182,7 @@ _GOOD: dict[str, Callable[[Call, asyncio.StreamWriter], Awaitable[None]]] = {
 
 
 async def _silence(_call: Call, reader: asyncio.StreamReader, _writer: object) -> None:
-    async with asyncio.timeout(_GARBAGE_SECONDS):
+    async with asyncio.timeout(_SILENCE_SECONDS):
         await reader.read(1)
 
 

@@ -31,7 +31,6 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         t: when, on the monotonic clock of the machine.
         fault: what was played.
-        share: of the calls failed at that time.
         tokens: of the prompt and of the answer, as they would be billed.
     """
 
@@ -43,7 +42,6 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int = 0
     key: str = ""
     streamed: bool = False
-    share: float = 0.0
     tokens: tuple[int, int] = (0, 0)
 
 

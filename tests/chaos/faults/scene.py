@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import signal
 import sys
@@ -11,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
 import psycopg
 from pydantic import SecretStr
 
@@ -109,8 +109,6 @@ class Scene:
 
     def gauges(self) -> dict[int, dict[str, Any]]:
         """What each web process holds now, by its pid."""
-        import json
-
         number = len(self._asks)
         self._asks.append(number)
         (self.folder / f"ask.{number}").touch()
@@ -118,10 +116,6 @@ class Scene:
         paths = {pid: self.folder / f"gauge.{pid}.{number}" for pid in pids}
         wait_until(lambda: all(path.exists() for path in paths.values()), 20, "gauges")
         return {pid: json.loads(path.read_text()) for pid, path in paths.items()}
-
-    def rss(self) -> dict[int, int]:
-        """Bytes of memory of each web process."""
-        return {pid: psutil.Process(pid).memory_info().rss for pid in self.web.pids()}
 
     def _reserved(self) -> int:
         with psycopg.connect(self.url) as connection:

@@ -86,7 +86,7 @@ EXPECTED: dict[str, tuple[int, int, str]] = {
 def every(kind: type[ToranaError]) -> list[type[ToranaError]]:
     found = [kind]
     for child in kind.__subclasses__():
-        if child.__module__ == errors.__name__:
+        if child.__module__.startswith(f"{errors.__name__}."):
             found += every(child)
     return found
 
