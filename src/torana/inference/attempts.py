@@ -144,7 +144,7 @@ class Attempts:
 
     def _is_final(self, error: UpstreamError) -> bool:
         call = self._call
-        late = time.monotonic() >= call.exchange.deadline
+        late = time.monotonic() >= call.patience_until
         if self._tries >= self._retry.attempts or late or call.abandoned():
             return True
         if not isinstance(error, UpstreamRejected) or error.retryable:
@@ -268,16 +268,20 @@ class Attempts:
             raise error or self._unasked()
 
     def _wait_for(self, leg: Leg) -> float | None:
-        """Seconds until a leg may be asked again; None when it may not be."""
+        """Seconds until a leg may be asked again; None when it may not be.
+
+        Patience that a provider asks for is had. A target that fails is not waited for: a crowd
+        would wait with their reservations, for one of them to probe.
+        """
         target = leg.plan.target
-        closed = self._health.view(target.provider, target.model).wait
-        if leg.barred:
+        health = self._health.view(target.provider, target.model)
+        if leg.barred or health.state == "open":
             return None
         if leg.tries == 0:
-            return closed
+            return health.wait
         if not self._may_repeat(leg) or not isinstance(leg.error, UpstreamError):
             return None
-        return max(closed, self._retry.wait(leg.error, self._tries))
+        return max(health.wait, self._retry.wait(leg.error, self._tries))
 
     def _unasked(self) -> ToranaError:
         """What a call is told that no target was asked for."""

@@ -129,8 +129,8 @@ class Providers:
 
     def _command(self, path: str, body: bytes) -> Any:
         if path == "/_play":
-            for model, script in json.loads(body).items():
-                self.players[model] = Player(script)
+            scripts = json.loads(body)
+            self.players = {model: Player(script) for model, script in scripts.items()}
             return {}
         if path == "/_take":
             taken, self.journal = self.journal, []

@@ -61,7 +61,7 @@ class Providers:
         return f"{scheme}://127.0.0.1:{self.ports[listener]}/{provider}/v1"
 
     def play(self, **scripts: dict[str, Any]) -> None:
-        """Tell what happens to the calls of models, see `plays.play`."""
+        """Tell what happens to the calls of models, see `plays.play`; all others are good."""
         self._command("_play", scripts)
 
     def take(self) -> list[Heard]:

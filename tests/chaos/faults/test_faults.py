@@ -118,7 +118,7 @@ def test_repeats_at_a_target_without_another_keep_to_its_retry_budget(
     faults: Scene, figures: Print, is_long: bool
 ) -> None:
     calls = 3_000 if is_long else 250
-    faults.providers.play(alone=play(seed=7, faults=evenly("503"), share=0.35))
+    faults.providers.play(alone=play(seed=7, faults=evenly("503"), share=0.3))
     faults.route("lonely", "steady/alone", attempts=5)
     faults.everywhere()
     load = Load(
@@ -139,7 +139,7 @@ def test_repeats_at_a_target_without_another_keep_to_its_retry_budget(
     kept = traces.judge(lines, journal)
     first, repeats = found.first_tries["steady/alone"], found.repeats["steady/alone"]
     figures(
-        "a target without another refuses a third",
+        "a target without another refuses 30 %",
         {
             "calls": calls,
             "as callers saw them": dict(callers.ends),

@@ -19,7 +19,7 @@ def running_scene(server: Server, chaos_folder: Path) -> Iterator[Scene]:
     folder = chaos_folder / "outages"
     folder.mkdir()
     with upstream.started(folder) as simulator:
-        simulator.begin()
+        scene.begin_books(simulator)
         with scene.set_up(server, simulator, folder) as made:
             yield made
 

@@ -43,12 +43,13 @@ from torana.ledger.prices import current_prices
 from torana.routing.routes import CacheTerms, Route, RouteTarget
 from torana.secret_box import SecretBox
 
-PLAIN, KEPT, LONG = "plain", "kept", "long"
-"""Aliases: as it is; with the cache; whose provider takes a second and a half."""
+PLAIN, KEPT, LONG, LONGEST = "plain", "kept", "long", "longest"
+"""Aliases: as it is; with the cache; whose provider takes 1.5 s, and 3 s."""
 RESILIENT, UNRESOLVED, HELD = "resilient", "unresolved", "held"
 """Aliases whose first target refuses connections, has no such name, has a name nobody answers for."""
 FORSAKEN = "forsaken"
 """An alias whose only target refuses connections."""
+_LONGEST_MODEL = "longest"
 CONNECT_SECONDS = 1.0
 DISK = "4m"
 SETTLE_SECONDS = 30.0
@@ -218,11 +219,23 @@ def _configure(database: Database, upstream: Upstream) -> None:
     _route(database, PLAIN, "openai")
     _route(database, KEPT, "openai", cache=CacheTerms(seconds=600))
     _route(database, LONG, "openai", model=SLOWEST)
+    _route(database, LONGEST, "openai", model=_LONGEST_MODEL)
     _route(database, RESILIENT, "down", "openai")
     _route(database, f"{RESILIENT}-{LONG}", "down", "openai", model=SLOWEST)
     _route(database, FORSAKEN, "down", model=FORSAKEN)
     _route(database, UNRESOLVED, "unknown", "openai")
     _route(database, HELD, "silent", "openai")
+
+
+def begin_books(upstream: Upstream) -> None:
+    """Open new books of a provider, which has one more model."""
+    upstream.begin()
+    bill = {"bill": "request", "journal": True, "chunks": 8}
+    models = {
+        SLOWEST: bill | {"latency_ms": 1500, "chunk_ms": 2},
+        _LONGEST_MODEL: bill | {"latency_ms": 3000, "chunk_ms": 2},
+    }
+    upstream._call("POST", "/_behaviour", bill | {"models": models})
 
 
 def _nobody(host: str, port: int) -> Sequence[Any]:

@@ -28,7 +28,7 @@ def test_a_full_disk_of_the_database_loses_no_call(tmp_path, figures, is_long: b
             parent.chmod(0o711)
     with small_postgres.started(tmp_path) as (server, disk), upstream.started(tmp_path) as provider:
         gateway.make_seed(server, tmp_path)
-        provider.begin()
+        scene.begin_books(provider)
         tablespace = small_postgres.TABLESPACE
         with scene.set_up(server, provider, tmp_path, tablespace=tablespace) as made:
             _fill_and_empty(made, disk, figures)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -59,7 +60,12 @@ class Two:
     """A service with the alias `alias`: `first`, and `second` behind it."""
 
     def __init__(
-        self, *, attempts: int = 3, uncertain: bool = False, route_attempts: int | None = None
+        self,
+        *,
+        attempts: int = 3,
+        uncertain: bool = False,
+        route_attempts: int | None = None,
+        patience: float = 0.5,
     ) -> None:
         self.first, self.second = ScriptedLookAlike("first"), ScriptedLookAlike("second")
         providers = {"first": self.first, "second": self.second}
@@ -82,7 +88,7 @@ class Two:
             metrics=self.metrics,
             limits=Limits(
                 timeouts=Timeouts(connect=1, first_byte=1, idle=1),
-                retry=RetryPolicy(attempts=attempts, base=0.0, longest_retry_after=0.5),
+                retry=RetryPolicy(attempts=attempts, base=0.0, longest_retry_after=patience),
                 total=600,
                 drain=60,
             ),
@@ -346,8 +352,8 @@ def test_a_target_whose_breaker_is_open_is_not_asked():
     assert len(two.first.sent) == sent
 
 
-def test_a_call_is_told_when_to_come_back_if_nobody_takes_it():
-    two = Two()
+def test_a_call_is_told_at_once_when_to_come_back_if_nobody_takes_it():
+    two = Two(patience=600.0)
     fail_often(two)
     with pytest.raises(NoTargetAvailable) as caught:
         two.call("first/first-model")
@@ -357,6 +363,18 @@ def test_a_call_is_told_when_to_come_back_if_nobody_takes_it():
     assert (settlement.error_code, settlement.cost_nano) == ("no_target_available", 0)
     assert settlement.attempts == []
     assert receipt.record.model == "first/first-model"
+
+
+def test_a_short_cooling_is_waited_for():
+    two = Two()
+    error = UpstreamRateLimited("x")
+    error.cooldown = 0.1
+    two.first.tries.append(error)
+    two.second.tries.append(FAILS)
+    two.first.says(completion())
+    began = time.monotonic()
+    assert two.call().headers["x-torana-provider"] == "first"
+    assert time.monotonic() - began >= 0.1
 
 
 def test_a_target_that_asked_for_patience_is_not_asked_before_it_is_over():
