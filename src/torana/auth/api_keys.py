@@ -23,7 +23,7 @@ from torana.auth.principal import Principal
 from torana.core.clock import utc_now
 from torana.db.models import ApiKey, Balance, Membership, Organisation, Project
 from torana.db.session import Database
-from torana.errors import KeyRevoked, NotAuthenticated
+from torana.errors import KeyRevoked, LedgerUnavailable, NotAuthenticated
 
 PREFIX = "sk-tor-"
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -34,6 +34,8 @@ DISPLAY_LENGTH = len(PREFIX) + 4
 """How much of a key may be shown later, so that people can tell theirs apart."""
 _CACHE_SECONDS = 60.0
 _CACHE_SIZE = 10_000
+_AWAY_SECONDS = 0.25
+"""For which nobody asks a database that has failed."""
 
 
 class NewKey(msgspec.Struct, frozen=True):
@@ -91,6 +93,9 @@ class KeyRing:
         self._database = database
         self._lock = threading.Lock()
         self._cache: dict[bytes, tuple[Principal, float]] = {}
+        # Zero while the database answers.
+        self._away_until = 0.0
+        self._asking = False
 
     def authenticate(self, text: str, *, fresh: bool = False) -> Principal:
         """The principal of a presented key.
@@ -102,6 +107,7 @@ class KeyRing:
         Raises:
             NotAuthenticated: no key of ours, or expired.
             KeyRevoked: it was revoked.
+            LedgerUnavailable: the database is away, and the key is not cached.
         """
         if not is_well_formed(text):
             raise NotAuthenticated(
@@ -115,7 +121,7 @@ class KeyRing:
                 _check_expiry(cached[0], utc_now())
                 return cached[0]
         try:
-            principal = self._look_up(digest)
+            principal = self._ask(digest)
         except NotAuthenticated:
             self._cache.pop(digest, None)
             raise
@@ -124,6 +130,29 @@ class KeyRing:
                 self._cache.clear()
             self._cache[digest] = (principal, now + _CACHE_SECONDS)
         return principal
+
+    def _ask(self, digest: bytes) -> Principal:
+        """Look a key up; while the database is away one caller at a time waits for it."""
+        with self._lock:
+            asks_for_all = self._away_until > 0
+            if asks_for_all:
+                if self._asking or time.monotonic() < self._away_until:
+                    raise LedgerUnavailable("The database is not available.", retry_after=1)
+                self._asking = True
+        try:
+            principal = self._look_up(digest)
+        except LedgerUnavailable:
+            self._away_until = time.monotonic() + _AWAY_SECONDS
+            raise
+        except (KeyRevoked, NotAuthenticated):
+            self._away_until = 0.0  # The database has answered.
+            raise
+        else:
+            self._away_until = 0.0
+            return principal
+        finally:
+            if asks_for_all:
+                self._asking = False
 
     def _look_up(self, digest: bytes) -> Principal:
         with self._database.read() as session:

@@ -121,8 +121,10 @@ class HealthSync:
             if not self._hear(redis, now):
                 return False
             self._version = version
+        # Before the changes are told: a probe that ends meanwhile keeps its lease until they are.
+        wishes = self._health.probe_wishes()[:_MOST_LEASES]
         self._tell(redis, now)
-        self._claim(redis)
+        self._claim(redis, wishes)
         return not redis.away
 
     def _hear(self, redis: SharedRedis, now: int) -> bool:
@@ -164,10 +166,10 @@ class HealthSync:
         if answers is None or answers[0] is None:
             self._health.keep_changes(changes)
 
-    def _claim(self, redis: SharedRedis) -> None:
+    def _claim(self, redis: SharedRedis, wishes: Sequence[Wish]) -> None:
         """Take, renew and give back the leases to probe."""
         held: set[str] = set()
-        for wish in self._health.probe_wishes()[:_MOST_LEASES]:
+        for wish in wishes:
             key = _LEASE + msgspec.json.encode((wish.provider, wish.model)).decode()
             if wish.wanted:
                 own = hold(redis, key, self._owner, _LEASE_MS)
@@ -177,9 +179,18 @@ class HealthSync:
                 own = holder(redis, key) in {None, self._owner}
             if not own:
                 self._health.lease(wish.provider, wish.model, LEASE_SECONDS, own=False)
-            elif wish.wanted:
+            elif wish.wanted and (key in self._held or self._is_up_to_date(redis)):
                 seconds = LEASE_SECONDS - _MARGIN_SECONDS
                 self._health.lease(wish.provider, wish.model, seconds, own=True)
         for key in self._held - held:
             give_back(redis, key, self._owner)
         self._held = held
+
+    def _is_up_to_date(self, redis: SharedRedis) -> bool:
+        """Whether nothing was told since this round began.
+
+        Who had a lease before has told how its probe ended before it gave the lease back. That must
+        be heard before there is another probe.
+        """
+        answers = redis.execute([("GET", VERSION)])
+        return answers is not None and answers[0] == self._version

@@ -128,6 +128,7 @@ def translated_errors() -> Iterator[None]:
         if error.connection_invalidated or type(error).__name__ in {
             "OperationalError",
             "InterfaceError",
+            "InternalError",  # PostgreSQL's for a server that is read-only, among others.
             "DatabaseError",
         }:
             raise LedgerUnavailable("The database is not available.", retry_after=1) from error

@@ -82,6 +82,7 @@ class Attempts:
         self._metrics = metrics
         self._tries = 0
         self._failed: Leg | None = None
+        self._broken: UpstreamError | None = None
         self._refused: ToranaError | None = None
 
     def run(self) -> Answered:
@@ -90,9 +91,9 @@ class Attempts:
         Raises:
             ToranaError: no target has answered; every attempt is noted with its cost.
         """
-        error: UpstreamError | None = None
+        error = self._broken
         for number in itertools.count(1):
-            found = self._round()
+            found = self._round(repeats=number > 1)
             if isinstance(found, Answered):
                 return found
             if found is None and number > 1:
@@ -101,8 +102,24 @@ class Attempts:
             self._wait(error)
         raise error or self._unasked()
 
-    def _round(self) -> Answered | UpstreamError | None:
+    def broke(self, leg: Leg, error: UpstreamError) -> None:
+        """An answer has failed after its head, and its caller saw no byte of it; `run` goes on.
+
+        Raises:
+            UpstreamError: the same error, when nobody else is asked.
+        """
+        if self._call.settled or self._is_final(error):
+            raise error
+        leg.error = self._broken = error
+        self._failed = leg
+        self._call.attempts[-1]["outcome"] = error.code
+        self._call.fail_attempt(error)
+
+    def _round(self, *, repeats: bool) -> Answered | UpstreamError | None:
         """Ask each leg that may be asked now.
+
+        Args:
+            repeats: also those that were asked before.
 
         Returns:
             The answer, or how the last of them has failed; None when none was asked.
@@ -112,7 +129,7 @@ class Attempts:
         """
         error: UpstreamError | None = None
         for leg in self._course.legs():
-            found = self._ask(leg) if self._may_try(leg) else None
+            found = self._ask(leg) if self._may_try(leg, repeats=repeats) else None
             if isinstance(found, Answer):
                 return Answered(found, leg)
             if found is not None:
@@ -121,11 +138,11 @@ class Attempts:
                     raise found
         return error
 
-    def _may_try(self, leg: Leg) -> bool:
+    def _may_try(self, leg: Leg, *, repeats: bool) -> bool:
         """Whether a leg is asked now: each once, and again what may be repeated."""
         if leg.tries == 0:
             return not leg.barred
-        if not self._may_repeat(leg):
+        if not repeats or not self._may_repeat(leg):
             return False
         target = leg.plan.target
         if self._health.view(target.provider, target.model).wait > 0:

@@ -158,10 +158,16 @@ class InferenceService:
         )
         try:
             call.watch_caller()
-            answered = self._attempts(call, course, asked.route).run()
-            leg = answered.leg
-            finish = _finish_of(leg.plan)
-            return finish(call, answered.answer, leg.plan, leg.provider, leg.keeping)
+            attempts = self._attempts(call, course, asked.route)
+            while True:
+                answered = attempts.run()
+                leg = answered.leg
+                finish = _finish_of(leg.plan)
+                try:
+                    return finish(call, answered.answer, leg.plan, leg.provider, leg.keeping)
+                except UpstreamError as error:
+                    # Its caller has not seen a byte of it, so another target may answer.
+                    attempts.broke(leg, error)
         except ToranaError as error:
             cause = call.cause_of(error)
             if not call.settled:

@@ -202,7 +202,12 @@ class PostgresLane(Lane):
                     return doubtful.settled
                 doubtful = None
                 return self._settle(batch)
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        except (
+            psycopg.OperationalError,
+            psycopg.InterfaceError,
+            # Not the row's fault: the server is read-only, or has ended the transaction.
+            psycopg.InternalError,
+        ) as error:
             doubtful = self._take_doubtful() or doubtful
             if doubtful is not None:
                 raise CommitUnheard(doubtful.settled) from error

@@ -43,6 +43,8 @@ _MAX_KEPT_BYTES = 4 * 1024 * 1024
 POST_SECONDS = 60.0
 """Longest that a post is tried again while the database is away."""
 RETRY_SECONDS = 0.25
+STALLED_SECONDS = 1.0
+"""A batch takes milliseconds: nobody queues behind one that has not come back after so long."""
 SPOOL_SECONDS = 1.0
 """How often the spool is looked at."""
 _OPENINGS = 100
@@ -113,7 +115,9 @@ class Teller:
         self._mutex = threading.Lock()
         self._pending: deque[_Waiter] = deque()
         self._leading = False
+        # Zero while the database answers.
         self._down_until = 0.0
+        self._batch_began = 0.0
 
     def admit(self, record: CallRecord, ask: Ask) -> Receipt | Replayed:
         """Reserve a call's bound on all its balances, durably.
@@ -126,8 +130,8 @@ class Teller:
             DiskFull: what the call will owe could not be kept if the database went away.
             ToranaError: the call is refused (see `torana.ledger.refusals`); nothing was consumed.
         """
-        if time.monotonic() < self._down_until:
-            raise LedgerUnavailable("The ledger is not available.", retry_after=1)
+        if self._refuses():
+            raise _away()
         if self._spool is not None:
             self._spool.hold()
         admitted = False
@@ -202,6 +206,9 @@ class Teller:
     def _post(self, receipt: Receipt, settlement: Settlement) -> None:
         deadline = time.monotonic() + POST_SECONDS
         job = PostJob(receipt, settlement)
+        if (self._down_until or self._refuses()) and self._keep(job):
+            # Who waits for this answer need not wait for the database; `replay` asks for it.
+            return
         while True:
             try:
                 self._submit(job)
@@ -278,9 +285,12 @@ class Teller:
         began = time.monotonic()
         waiter = _Waiter(job)
         with self._mutex:
+            if self._refuses():
+                raise _away()
             self._pending.append(waiter)
             if not self._leading:
                 self._leading = True
+                self._batch_began = began
                 waiter.leads = True
         if not waiter.leads:
             try:
@@ -299,6 +309,17 @@ class Teller:
             message = "a job was woken without an outcome"
             raise RuntimeError(message)
         return waiter.outcome
+
+    def _refuses(self) -> bool:
+        """Whether the database is away, and it is not the time to ask it again, or somebody does.
+
+        A database that is silent takes seconds to fail: one job at a time waits for that, and
+        those that came within the first second.
+        """
+        now = time.monotonic()
+        if not self._down_until:
+            return self._leading and now - self._batch_began > STALLED_SECONDS
+        return self._leading or now < self._down_until
 
     def _lead(self) -> None:
         """Settle one batch, which holds the leader's own job, and hand the lead on."""
@@ -387,6 +408,7 @@ class Teller:
                 self._leading = False
                 return
             successor.leads = True
+            self._batch_began = time.monotonic()
         successor.wake.set()
 
 
@@ -410,6 +432,10 @@ def replay_orphans(folder: Path, teller: Teller) -> int:
                 teller.settle_again(job)
                 posted += 1
     return posted
+
+
+def _away() -> LedgerUnavailable:
+    return LedgerUnavailable("The ledger is not available.", retry_after=1)
 
 
 def _figures(job: PostJob) -> dict[str, Any]:

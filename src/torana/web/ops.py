@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from torana import __version__
 from torana.auth.policy import Permission
 from torana.coordination import redis_answers
-from torana.db.revision import HEAD, stored_revision
+from torana.db.revision import HEAD, is_read_only, stored_revision
 from torana.errors import NotAuthenticated, NotFound, ToranaError
 from torana.obs import metrics as metrics_module
 from torana.web.authentication import presented_credential
@@ -150,6 +150,8 @@ def _database_state() -> str:
     try:
         with services(current_app).database.read() as session:
             revision = stored_revision(session)
+            if is_read_only(session):
+                return "read-only"
     except ToranaError:
         return "unavailable"
     return "ok" if revision == HEAD else f"at revision {revision}, needs {HEAD}"

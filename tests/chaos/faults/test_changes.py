@@ -186,5 +186,5 @@ def test_a_configuration_that_changes_under_load_loses_no_call(
     assert ages[-1] <= STALE_SECONDS + LAGS * lag
     # The changes did something: the guest answered, and so did several keys.
     assert GUEST in {provider for provider, _ in answers}
-    assert len(answers) > 5
+    assert len(answers) > 3
     faults.verify()

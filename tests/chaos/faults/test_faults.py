@@ -105,12 +105,12 @@ def test_callers_see_nothing_of_a_target_that_fails_half_the_time(
     assert found.calls == calls
     assert found.fallbacks <= found.failed
     _within_the_budget(found)
-    # It was worth it: everything was played, and breakers opened and closed.
-    assert set(failed) >= set(_BEFORE) - {SLOW, DRIP} or not is_long
-    assert kept.opened > 2
-    assert kept.heard
-    assert kept.probes > 1
-    assert kept.cross_checked > 0.5
+    # It was worth it: breakers opened, and in the long form there was time for all else.
+    assert kept.opened
+    if is_long:
+        assert set(failed) >= set(_BEFORE) - {SLOW, DRIP}
+        assert min(kept.heard, kept.probes, kept.closed) > 10
+        assert kept.cross_checked > 10
     faults.verify()
 
 
@@ -118,7 +118,7 @@ def test_repeats_at_a_target_without_another_keep_to_its_retry_budget(
     faults: Scene, figures: Print, is_long: bool
 ) -> None:
     calls = 3_000 if is_long else 250
-    faults.providers.play(alone=play(seed=7, faults=evenly("503"), share=0.3))
+    faults.providers.play(alone=play(seed=7, faults=evenly("503"), share=0.27))
     faults.route("lonely", "steady/alone", attempts=5)
     faults.everywhere()
     load = Load(
@@ -139,7 +139,7 @@ def test_repeats_at_a_target_without_another_keep_to_its_retry_budget(
     kept = traces.judge(lines, journal)
     first, repeats = found.first_tries["steady/alone"], found.repeats["steady/alone"]
     figures(
-        "a target without another refuses 30 %",
+        "a target without another refuses a quarter",
         {
             "calls": calls,
             "as callers saw them": dict(callers.ends),
@@ -152,9 +152,10 @@ def test_repeats_at_a_target_without_another_keep_to_its_retry_budget(
     found.complain()
     assert not kept.wrong, "\n".join(kept.wrong[:20])
     _within_the_budget(found)
-    # The budget was the limit: there was something to repeat, and much of it was not.
-    assert repeats > SAVED_REPEATS
-    assert callers.ends["upstream_overloaded"]
+    assert repeats
+    if is_long:  # In few calls, the breaker may end it before the budget does.
+        assert repeats > 0.9 * EARNED_REPEATS * first
+        assert callers.ends["upstream_overloaded"]
 
 
 def test_a_stream_that_is_cut_ends_with_an_error_and_never_with_a_faked_finish(

@@ -19,7 +19,7 @@ import psutil
 import psycopg
 from pydantic import SecretStr
 
-from bench.processes import free_port, wait_until
+from bench.processes import wait_until
 from tests.chaos.books import Audit, audit
 from tests.chaos.gateway import READY_SECONDS, SECRET, SEED, _environment, _url_of
 from tests.chaos.outages import confinement
@@ -31,6 +31,7 @@ from tests.chaos.outages.slow_relay import SlowRelay, slow_relay_to
 from tests.chaos.restartable_postgres import Server
 from tests.chaos.upstream import QUICK, SLOWEST, Upstream
 from tests.chaos.watcher import differences
+from tests.contract.fake_upstream import refusing_port
 from torana.admin.allowed_hosts import allow_host
 from torana.admin.keys import create_key
 from torana.admin.prices import set_by_operator
@@ -155,7 +156,7 @@ def set_up(
         database = Database(url)
         stack.callback(database.dispose)
         key = create_key(database, project="default", name="callers").key
-        _configure(database, upstream)
+        _configure(database, stack.enter_context(refusing_port()))
         redis = RedisServer(folder)
         stack.callback(redis.kill)
         redis.start()
@@ -197,12 +198,12 @@ def set_up(
         )
 
 
-def _configure(database: Database, upstream: Upstream) -> None:
+def _configure(database: Database, dead_port: int) -> None:
     """Providers and aliases; the first provider of some is out of reach."""
     allow_host(database, "127.0.0.1")
     box = SecretBox([SecretStr(SECRET)], PURPOSE)
     hosts = {
-        "down": f"127.0.0.1:{free_port()}",
+        "down": f"127.0.0.1:{dead_port}",
         "unknown": f"provider.{UNKNOWN}",
         "silent": f"provider.{SILENT}",
     }

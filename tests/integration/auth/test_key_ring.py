@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +15,7 @@ from torana.admin.tenancy import create_user
 from torana.auth import api_keys
 from torana.auth.api_keys import KeyRing, generate
 from torana.auth.policy import KEY_PERMISSIONS
+from torana.auth.principal import Principal
 from torana.core.clock import utc_now
 from torana.db.models import ApiKey, Balance, Organisation, Project
 from torana.db.session import Database
@@ -226,3 +229,64 @@ def test_of_a_key_only_its_digest_and_its_beginning_are_stored(shared_database):
     assert key.key not in str(stored)
     assert key.key[11:] not in str(stored)
     assert key.key.startswith(row.prefix)
+
+
+class Silent(KeyRing):
+    """A ring whose database fails, or holds a look-up up, as a test says."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.looks = 0
+        self.fails = True
+        self.held: threading.Event | None = None
+        self.entered = threading.Event()
+
+    def _look_up(self, digest: bytes) -> Principal:
+        self.looks += 1
+        self.entered.set()
+        if self.held is not None:
+            assert self.held.wait(10)
+        if self.fails:
+            raise LedgerUnavailable("away")
+        return super()._look_up(digest)
+
+
+def test_while_the_database_is_away_one_at_a_time_asks_it(shared_database, monkeypatch):
+    monkeypatch.setattr(api_keys, "_AWAY_SECONDS", 0.0)
+    ring, key = Silent(shared_database), made(shared_database)
+    with pytest.raises(LedgerUnavailable):
+        ring.authenticate(key.key)
+    ring.held = threading.Event()
+    ring.fails = False
+    ring.entered.clear()
+    with ThreadPoolExecutor(1) as pool:
+        asks = pool.submit(ring.authenticate, key.key)
+        assert ring.entered.wait(10)
+        looks = ring.looks
+        with pytest.raises(LedgerUnavailable) as caught:
+            ring.authenticate(key.key)
+        assert (caught.value.retry_after, ring.looks) == (1, looks)
+        ring.held.set()
+        assert asks.result(10).key_id == key.id
+    ring.held = None
+    assert ring.authenticate(key.key, fresh=True).key_id == key.id
+
+
+def test_a_database_that_has_just_failed_is_left_alone_for_a_moment(shared_database, monkeypatch):
+    monkeypatch.setattr(api_keys, "_AWAY_SECONDS", 600.0)
+    ring, key = Silent(shared_database), made(shared_database)
+    for _ in range(3):
+        with pytest.raises(LedgerUnavailable):
+            ring.authenticate(key.key)
+    assert ring.looks == 1
+
+
+def test_an_answer_of_any_kind_says_that_the_database_is_back(shared_database, monkeypatch):
+    monkeypatch.setattr(api_keys, "_AWAY_SECONDS", 0.0)
+    ring = Silent(shared_database)
+    with pytest.raises(LedgerUnavailable):
+        ring.authenticate(generate().text)
+    ring.fails = False
+    for _ in range(2):
+        with pytest.raises(NotAuthenticated):
+            ring.authenticate(generate().text)
