@@ -33,7 +33,7 @@ from torana.ledger.accounts import open_from_templates
 from torana.ledger.open_lane import open_lane
 from torana.ledger.owners import BEAT_SECONDS, OwnerHeartbeat
 from torana.ledger.spool import Spool
-from torana.ledger.teller import SPOOL_SECONDS, Teller
+from torana.ledger.teller import SPOOL_SECONDS, TICK_SECONDS, Teller
 from torana.loops import Loop
 from torana.obs import logs
 from torana.obs.metrics import Metrics, open_metrics
@@ -78,6 +78,7 @@ def build(settings: Settings) -> ToranaApp:
         Loop("configuration", configuration.refresh, seconds=REFRESH_SECONDS),
         Loop("heartbeat", owner.beat, seconds=BEAT_SECONDS),
         Loop("spool", teller.replay, seconds=SPOOL_SECONDS),
+        Loop("teller", teller.tick, seconds=TICK_SECONDS),
         Loop("health", HealthSync(health, redis).run_once, seconds=SYNC_SECONDS),
         Loop("cache", cache.renew, seconds=RENEW_SECONDS),
     )

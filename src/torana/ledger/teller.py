@@ -43,8 +43,10 @@ _MAX_KEPT_BYTES = 4 * 1024 * 1024
 POST_SECONDS = 60.0
 """Longest that a post is tried again while the database is away."""
 RETRY_SECONDS = 0.25
-STALLED_SECONDS = 1.0
-"""A batch takes milliseconds: nobody queues behind one that has not come back after so long."""
+TICK_SECONDS = 0.25
+STALLED_TICKS = 4
+"""A batch takes milliseconds: nobody queues behind one that has not come back for so long. Ticks
+count the time in which this process ran: one that was stopped, or starved, blames nobody else."""
 SPOOL_SECONDS = 1.0
 """How often the spool is looked at."""
 _OPENINGS = 100
@@ -117,7 +119,7 @@ class Teller:
         self._leading = False
         # Zero while the database answers.
         self._down_until = 0.0
-        self._batch_began = 0.0
+        self._ticks = 0
 
     def admit(self, record: CallRecord, ask: Ask) -> Receipt | Replayed:
         """Reserve a call's bound on all its balances, durably.
@@ -145,7 +147,7 @@ class Teller:
 
     def _admit(self, job: AdmitJob) -> Receipt | Replayed:
         for _ in range(_OPENINGS):
-            outcome, settled, index = self._submit(job)
+            outcome, settled, index = self._submit(job, refusable=True)
             if not isinstance(outcome, Unopened) or self._open_account is None:
                 break
             self._open_account(outcome.scope_kind, outcome.scope_id)
@@ -168,7 +170,7 @@ class Teller:
             LedgerUnavailable: the database is away.
             BudgetExceeded, CostUnknown: a budget does not let it; the old bound stays reserved.
         """
-        outcome, _, _ = self._submit(ExtendJob(receipt, further))
+        outcome, _, _ = self._submit(ExtendJob(receipt, further), refusable=True)
         if isinstance(outcome, Refused):
             raise error_of(outcome)
         if not isinstance(outcome, Extended):
@@ -277,20 +279,28 @@ class Teller:
         """Close the lane; call it when no job is under way."""
         self._lane.close()
 
-    def _submit(self, job: Job) -> tuple[Outcome, Settled, int]:
+    def tick(self) -> None:
+        """Time passes: every `TICK_SECONDS`, beside everything else of the process."""
+        self._ticks += 1
+
+    def _submit(self, job: Job, *, refusable: bool = False) -> tuple[Outcome, Settled, int]:
         """Have a job settled: its outcome, what became of its batch, and its place there.
 
         The wait needs no limit of its own: a lane's waits are bounded.
+
+        Args:
+            job: what is asked.
+            refusable: it does not wait for a database that is away.
         """
         began = time.monotonic()
         waiter = _Waiter(job)
         with self._mutex:
-            if self._refuses():
+            if refusable and self._refuses():
                 raise _away()
             self._pending.append(waiter)
             if not self._leading:
                 self._leading = True
-                self._batch_began = began
+                self._ticks = 0
                 waiter.leads = True
         if not waiter.leads:
             try:
@@ -316,10 +326,9 @@ class Teller:
         A database that is silent takes seconds to fail: one job at a time waits for that, and
         those that came within the first second.
         """
-        now = time.monotonic()
         if not self._down_until:
-            return self._leading and now - self._batch_began > STALLED_SECONDS
-        return self._leading or now < self._down_until
+            return self._leading and self._ticks >= STALLED_TICKS
+        return self._leading or time.monotonic() < self._down_until
 
     def _lead(self) -> None:
         """Settle one batch, which holds the leader's own job, and hand the lead on."""
@@ -408,7 +417,7 @@ class Teller:
                 self._leading = False
                 return
             successor.leads = True
-            self._batch_began = time.monotonic()
+            self._ticks = 0
         successor.wake.set()
 
 

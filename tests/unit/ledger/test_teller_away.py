@@ -19,7 +19,7 @@ from tests.unit.ledger.test_teller import (
 from torana.errors import LedgerUnavailable
 from torana.ledger import teller as teller_module
 from torana.ledger.spool import Spool
-from torana.ledger.teller import Teller
+from torana.ledger.teller import STALLED_TICKS, Teller
 
 
 @pytest.fixture
@@ -42,10 +42,10 @@ def take_away(scene: Scene) -> None:
         scene.teller.admit(record("finds_out"), ASK)
 
 
-def test_nobody_queues_behind_a_batch_that_does_not_come_back(scene, monkeypatch):
-    monkeypatch.setattr(teller_module, "STALLED_SECONDS", 0.0)
+def test_nobody_queues_behind_a_batch_that_does_not_come_back(scene):
     scene.hold()
-    time.sleep(0.001)
+    for _ in range(STALLED_TICKS):
+        scene.teller.tick()
     began = time.monotonic()
     with pytest.raises(LedgerUnavailable) as caught:
         scene.teller.admit(record("late"), ASK)
@@ -54,10 +54,32 @@ def test_nobody_queues_behind_a_batch_that_does_not_come_back(scene, monkeypatch
     assert record("first") == scene.finish()["first"].record
 
 
-def test_a_batch_may_take_its_time(scene):
+def test_a_batch_may_take_its_time_and_the_next_has_its_own(scene):
     scene.hold()
+    for _ in range(STALLED_TICKS - 1):
+        scene.teller.tick()
     scene.behind("waits")
     assert scene.finish()["waits"].record == record("waits")
+    scene.teller.tick()
+    assert scene.teller.admit(record("later"), ASK).record == record("later")
+
+
+def test_a_process_that_was_stopped_blames_nobody(scene):
+    """No time has passed for it, however long it was: what is under way may be about to end."""
+    scene.hold()
+    scene.behind("woken")
+    assert scene.finish()["woken"].record == record("woken")
+
+
+def test_a_post_that_finds_the_batch_stalled_is_spooled(spooling):
+    admitted = spooling.teller.admit(record("req_1"), ASK)
+    assert spooling.lane.entered.acquire(timeout=10)
+    spooling.hold()
+    for _ in range(STALLED_TICKS):
+        spooling.teller.tick()
+    spooling.teller.post(admitted, SETTLEMENT)
+    spooling.finish()
+    assert spooling.teller.replay() == 1
 
 
 def test_while_it_is_away_one_asks_and_the_others_are_told_at_once(scene, monkeypatch):
