@@ -36,7 +36,7 @@ from torana.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from torana.inference.answers import JsonAnswer
+from torana.inference.answers import JsonAnswer, StreamAnswer
 from torana.inference.asking import CallPolicy
 from torana.inference.cache import AnswerCache
 from torana.inference.health import Health
@@ -100,10 +100,18 @@ class Two:
         )
 
     def call(self, model: str = "alias", **values: Any) -> JsonAnswer:
-        body = {"model": model, "messages": [{"role": "user", "content": "hi"}], "max_tokens": 50}
-        answer = self.inference.answer(OPENAI_CHAT, json.dumps(body).encode(), context(**values))
+        answer = self._ask({"model": model}, **values)
         assert isinstance(answer, JsonAnswer)
         return answer
+
+    def stream(self) -> StreamAnswer:
+        answer = self._ask({"model": "alias", "stream": True})
+        assert isinstance(answer, StreamAnswer)
+        return answer
+
+    def _ask(self, fields: dict[str, Any], **values: Any) -> JsonAnswer | StreamAnswer:
+        body = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 50} | fields
+        return self.inference.answer(OPENAI_CHAT, json.dumps(body).encode(), context(**values))
 
     @property
     def outcomes(self) -> list[tuple[str, str]]:
