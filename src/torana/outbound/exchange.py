@@ -14,6 +14,8 @@ import time
 import msgspec
 
 _TICK_SECONDS = 0.2
+_IDLE_TICKS = 25
+"""Five seconds without an exchange."""
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +93,10 @@ class Exchange:
 
 
 class DeadlineKeeper:
-    """Ends exchanges whose time is up; its thread starts with the first exchange."""
+    """Ends exchanges whose time is up.
+
+    Its thread starts with the first exchange, and ends when there was none for a while.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -120,6 +125,16 @@ class DeadlineKeeper:
                     exchange.expire()
 
     def _run(self) -> None:
-        while True:
+        idle = 0
+        while idle < _IDLE_TICKS or not self._may_end():
             time.sleep(_TICK_SECONDS)
             self.run_once(time.monotonic())
+            idle = 0 if self._exchanges else idle + 1
+
+    def _may_end(self) -> bool:
+        """Whether nothing is under way; then the next exchange starts another thread."""
+        with self._lock:
+            if self._exchanges:
+                return False
+            self._thread = None
+            return True
