@@ -183,7 +183,7 @@ def test_a_forged_line_in_a_path_stays_within_its_field():
 def test_an_exception_is_told_by_its_types_and_places_and_not_by_its_words(formatter):
     line = formatter.format(raised(UpstreamCut(SECRET), ValueError(SECRET)))
     assert SECRET not in line
-    assert "torana.errors.UpstreamCut" in line
+    assert "torana.errors.upstreams.UpstreamCut" in line
     assert "ValueError" in line
     assert "test_formats.py" in line
 
@@ -197,7 +197,7 @@ def test_an_exception_as_a_field_is_not_told_by_its_words_either(formatter):
 
 def test_the_fields_of_an_exception():
     value = as_json(raised(UpstreamCut(SECRET), ValueError(SECRET)))
-    assert value["error_type"] == "torana.errors.UpstreamCut"
+    assert value["error_type"] == "torana.errors.upstreams.UpstreamCut"
     assert value["error_cause"] == "ValueError"
     assert all(isinstance(place, str) for place in value["error_where"])
     assert value["error_where"][-1].endswith(" raised")
