@@ -100,7 +100,7 @@ def json_answer(
         answer.close()
     headers |= schema_header | dropped_header(lost_of(*plan.wire.lost, *parsed.lost))
     headers["x-torana-cost-usd"] = format_usd(call.cost_of(parsed.usage))
-    stored = StoredAnswer(parsed.body, _kept(headers), streamed=False)
+    stored = StoredAnswer(parsed.body, kept_headers(headers), streamed=False)
     call.succeed(
         parsed.usage,
         answer=None if keeping.seal is None else keeping.seal(stored),
@@ -117,7 +117,7 @@ def _parsed(
 ) -> tuple[WireAnswer, dict[str, str]]:
     """The answer in the caller's dialect, and what became of a schema that was only asked for."""
     wire = plan.wire
-    shown = _shown_model(plan, provider)
+    shown = shown_model(plan, provider)
     if wire.call is None:
         parsed = wire.dialect.decode_answer(data, model=shown)
         return wire.dialect.fit(wire.request, parsed), {}
@@ -169,7 +169,7 @@ def stream_answer(
         call,
         answer,
         _fold(call, plan, provider, keeping),
-        keeping=StreamKeeping(keeping, _kept(headers)),
+        keeping=StreamKeeping(keeping, kept_headers(headers)),
     )
     return StreamAnswer(stream, headers | cache_header(keeping))
 
@@ -181,7 +181,7 @@ def cache_header(keeping: Keeping) -> dict[str, str]:
 
 def _fold(call: OpenCall, plan: Plan, provider: Provider, keeping: Keeping) -> WireFold:
     wire = plan.wire
-    shown = _shown_model(plan, provider)
+    shown = shown_model(plan, provider)
     if wire.call is None:
         return wire.dialect.fold(
             wire.asked,
@@ -222,12 +222,17 @@ def _frame(call: OpenCall, wire: Wire, keeping: Keeping, shown: str | None) -> R
     )
 
 
-def _kept(headers: dict[str, str]) -> dict[str, str]:
+def kept_headers(headers: dict[str, str]) -> dict[str, str]:
     """What of an answer's headers is still true when it is repeated."""
-    return {name: value for name, value in headers.items() if name.startswith("x-torana-")}
+    return {
+        name: value
+        for name, value in headers.items()
+        if name.startswith("x-torana-") or name == "content-type"
+    }
 
 
-def _shown_model(plan: Plan, provider: Provider) -> str | None:
+def shown_model(plan: Plan, provider: Provider) -> str | None:
+    """The name to show in the place of the provider's own, where that names a file or so."""
     return plan.wire.asked.model if provider.config.rewrites_model else None
 
 

@@ -204,7 +204,7 @@ class Asking:
             return wire
         if strict:
             raise TranslationLoss(dropped)
-        return msgspec.structs.replace(wire, lost=lost_of(*wire.lost, *dropped))
+        return msgspec.structs.replace(wire, lost=lost_of(*wire.lost, *dropped), dropped=dropped)
 
     def _keeping(self, asked: Asked, plan: Plan, lead: Lead | None) -> Keeping:
         begun = asked.begun

@@ -155,7 +155,7 @@ class Attempts:
 
     def _may_repeat(self, leg: Leg) -> bool:
         error = leg.error
-        if leg.barred or not isinstance(error, UpstreamError):
+        if leg.barred or error is None:
             return False
         return error.retryable or (error.billable and self._retry_uncertain)
 
@@ -247,7 +247,7 @@ class Attempts:
             model=model,
             max_output=call.receipt.output,
             max_output_field=leg.provider.max_output_field,
-            dropped=leg.provider.drops(wire.request.fields),
+            dropped=wire.dropped,
         )
         return Sending(
             path=wire.dialect.path,
@@ -296,7 +296,7 @@ class Attempts:
             return None
         if leg.tries == 0:
             return health.wait
-        if not self._may_repeat(leg) or not isinstance(leg.error, UpstreamError):
+        if leg.error is None or not self._may_repeat(leg):
             return None
         return max(health.wait, self._retry.wait(leg.error, self._tries))
 

@@ -11,7 +11,7 @@ import msgspec
 
 from torana.dialects.base import Dialect
 from torana.dialects.wire import BAD_JSON, WireRequest
-from torana.errors import NoTargetFits, ToranaError
+from torana.errors import NoTargetFits, ToranaError, UpstreamError
 from torana.inference.caller import CallContext
 from torana.inference.health import Health
 from torana.inference.keeping import Keeping
@@ -41,7 +41,7 @@ class Leg(msgspec.Struct):
     keeping: Keeping
     provider: Provider
     tries: int = 0
-    error: ToranaError | None = None
+    error: UpstreamError | None = None
     barred: bool = False
 
 

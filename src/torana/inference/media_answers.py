@@ -22,6 +22,8 @@ from torana.inference.answers import (
     answer_headers,
     cache_header,
     dropped_header,
+    kept_headers,
+    shown_model,
 )
 from torana.inference.chat_stream import ChatStream
 from torana.inference.idempotency import StoredAnswer
@@ -88,13 +90,12 @@ def _whole(
         usage = dialect.used(plan.wire.request)
         headers[CONTENT_TYPE] = kind
     else:
-        shown = plan.wire.asked.model if provider.config.rewrites_model else None
-        parsed = dialect.decode_answer(body, model=shown)
+        parsed = dialect.decode_answer(body, model=shown_model(plan, provider))
         body, usage = parsed.body, parsed.usage
         headers[CONTENT_TYPE] = _JSON
     usage = _priced(call, usage)
     headers["x-torana-cost-usd"] = format_usd(call.cost_of(usage))
-    stored = StoredAnswer(body, _kept(headers), streamed=False)
+    stored = StoredAnswer(body, kept_headers(headers), streamed=False)
     call.succeed(usage, answer=None if keeping.seal is None else keeping.seal(stored))
     if keeping.lead is not None:
         keeping.lead.keep(stored)
@@ -108,7 +109,7 @@ def _events(
     fold = dialect.fold(plan.wire.asked, request_id=call.request_id)
     if isinstance(fold, EventFold):
         fold.accepts = lambda usage: _priced(call, usage) is not None
-    stream = ChatStream(call, answer, fold, keeping=StreamKeeping(keeping, _kept(headers)))
+    stream = ChatStream(call, answer, fold, keeping=StreamKeeping(keeping, kept_headers(headers)))
     return StreamAnswer(stream, headers | cache_header(keeping))
 
 
@@ -117,7 +118,9 @@ def _audio(
 ) -> StreamAnswer:
     headers = _headers(call, plan) | {CONTENT_TYPE: _kind_of(answer)}
     usage = _priced(call, dialect.used(plan.wire.request))
-    stream = BinaryStream(call, answer, usage, keeping=StreamKeeping(keeping, _kept(headers)))
+    stream = BinaryStream(
+        call, answer, usage, keeping=StreamKeeping(keeping, kept_headers(headers))
+    )
     stream.start()
     return StreamAnswer(stream, headers | cache_header(keeping))
 
@@ -136,15 +139,6 @@ def _priced(call: OpenCall, usage: Usage | None) -> Usage | None:
 def _kind_of(answer: Answer) -> str:
     kind = answer.headers.get(CONTENT_TYPE, "").strip()
     return kind if _PASSED.fullmatch(kind) else _ANY
-
-
-def _kept(headers: dict[str, str]) -> dict[str, str]:
-    """What of an answer's headers is still true when it is repeated."""
-    return {
-        name: value
-        for name, value in headers.items()
-        if name.startswith("x-torana-") or name == CONTENT_TYPE
-    }
 
 
 class BinaryStream:

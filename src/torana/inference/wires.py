@@ -30,6 +30,7 @@ class Wire(msgspec.Struct, frozen=True, kw_only=True):
         call: the request as a value, where it was translated.
         lost: what of it could not be said.
         instructed: see `Written.instructed`.
+        dropped: names of fields that the provider's server does not get; they are in `lost` too.
         guards: that have seen the prompt, and shall see the answer.
     """
 
@@ -40,6 +41,7 @@ class Wire(msgspec.Struct, frozen=True, kw_only=True):
     call: ChatCall | None = None
     lost: tuple[str, ...] = ()
     instructed: bool = False
+    dropped: tuple[str, ...] = ()
     guards: GuardedCalls | None = None
 
     @property
