@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from bench.loop import run
 
@@ -184,7 +185,7 @@ class _Caller:
         if "content-length" in headers:
             body = await reader.readexactly(int(headers["content-length"]))
         else:
-            body = await _chunks(reader)
+            body = await read_chunks(reader)
         call.status = status
         if status != 200:
             error = json.loads(body)["error"]
@@ -207,13 +208,7 @@ class _Caller:
         }
         if stream:
             body["stream"] = True
-        content = json.dumps(body).encode()
-        head = (
-            f"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\n"
-            f"authorization: Bearer {self._load.key}\r\ncontent-type: application/json\r\n"
-            f"content-length: {len(content)}\r\n\r\n"
-        )
-        return head.encode() + content
+        return chat_request(self._load.key, body)
 
     def _hang_up(self) -> None:
         streams, self._streams = self._streams, None
@@ -221,7 +216,19 @@ class _Caller:
             streams[1].transport.abort()
 
 
-async def _chunks(reader: asyncio.StreamReader) -> bytes:
+def chat_request(key: str, body: dict[str, Any]) -> bytes:
+    """A chat completion as it goes over a connection that stays open."""
+    content = json.dumps(body).encode()
+    head = (
+        f"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\n"
+        f"authorization: Bearer {key}\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(content)}\r\n\r\n"
+    )
+    return head.encode() + content
+
+
+async def read_chunks(reader: asyncio.StreamReader) -> bytes:
+    """A chunked body, to its end."""
     parts: list[bytes] = []
     while True:
         size = int(await reader.readuntil(b"\r\n"), 16)

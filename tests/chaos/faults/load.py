@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from bench.loop import run
+from tests.chaos.callers import chat_request, read_chunks
 
 _DONE = b"data: [DONE]\n\n"
 HUNG_UP = "hung up"
@@ -181,7 +182,7 @@ class _Caller:
         if "content-length" in headers:
             body = await reader.readexactly(int(headers["content-length"]))
         else:
-            body = await _chunks(reader)
+            body = await read_chunks(reader)
         if headers.get("connection") == "close":
             self._hang_up()
         (_read_stream if headers["content-type"].startswith("text/event") else _read)(told, body)
@@ -194,28 +195,12 @@ class _Caller:
             "max_tokens": self._random.randint(11, 60),
             "stream": told.streamed,
         }
-        content = json.dumps(body).encode()
-        head = (
-            f"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\n"
-            f"authorization: Bearer {self._load.key}\r\ncontent-type: application/json\r\n"
-            f"content-length: {len(content)}\r\n\r\n"
-        )
-        return head.encode() + content
+        return chat_request(self._load.key, body)
 
     def _hang_up(self) -> None:
         streams, self._streams = self._streams, None
         if streams is not None:
             streams[1].transport.abort()
-
-
-async def _chunks(reader: asyncio.StreamReader) -> bytes:
-    parts: list[bytes] = []
-    while True:
-        size = int(await reader.readuntil(b"\r\n"), 16)
-        part = await reader.readexactly(size + 2)
-        if not size:
-            return b"".join(parts)
-        parts.append(part[:-2])
 
 
 def _read(told: Told, body: bytes) -> None:

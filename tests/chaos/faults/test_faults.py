@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from tests.chaos.conftest import Print
 from tests.chaos.faults import books, traces
-from tests.chaos.faults.load import Load, asked
+from tests.chaos.faults.load import Callers, Load, asked
 from tests.chaos.faults.plays import (
     BEFORE_HEAD,
     CLOSE_AT_ACCEPT,
@@ -19,6 +19,7 @@ from tests.chaos.faults.plays import (
     evenly,
     play,
 )
+from tests.chaos.faults.providers import Heard
 from tests.chaos.faults.scene import WORKERS, Scene
 from torana.core.money import Price
 from torana.ledger.locking import database_now
@@ -158,6 +159,28 @@ def test_repeats_at_a_target_without_another_keep_to_its_retry_budget(
         assert callers.ends["upstream_overloaded"]
 
 
+def _asked_with_fallback(
+    faults: Scene, names: list[str], calls: int, *, seed: int, streams: float
+) -> tuple[Callers, list[Heard]]:
+    """Calls of aliases whose first target fails; what callers were told and providers heard."""
+    for name in names:
+        faults.route(name, f"faulty/{name}", f"steady/{name}-second")
+    faults.everywhere()
+    callers = asked(
+        Load(
+            port=faults.web.port,
+            key=faults.key,
+            models=names,
+            calls=calls,
+            parallel=PARALLEL,
+            seed=seed,
+            streams=streams,
+        )
+    )
+    faults.settled()
+    return callers, faults.providers.take()
+
+
 def test_a_stream_that_is_cut_ends_with_an_error_and_never_with_a_faked_finish(
     faults: Scene, figures: Print, is_long: bool
 ) -> None:
@@ -169,21 +192,7 @@ def test_a_stream_that_is_cut_ends_with_an_error_and_never_with_a_faked_finish(
             for number, name in enumerate(names)
         }
     )
-    for name in names:
-        faults.route(name, f"faulty/{name}", f"steady/{name}-second")
-    faults.everywhere()
-    load = Load(
-        port=faults.web.port,
-        key=faults.key,
-        models=names,
-        calls=calls,
-        parallel=PARALLEL,
-        seed=11,
-        streams=1.0,
-    )
-    callers = asked(load)
-    faults.settled()
-    journal = faults.providers.take()
+    callers, journal = _asked_with_fallback(faults, names, calls, seed=11, streams=1.0)
     cut = {line.request_id: line.fault for line in journal if line.fault in _CUT}
     told = [one for one in callers.told if one.request_id in cut]
     found = books.audit(books.entries_of(faults.url, names), journal, callers.told, _price(faults))
@@ -217,21 +226,7 @@ def test_a_json_answer_that_breaks_is_made_by_the_next_target(
             for number, (name, fault) in enumerate(zip(names, IN_BODY, strict=True))
         }
     )
-    for name in names:
-        faults.route(name, f"faulty/{name}", f"steady/{name}-second")
-    faults.everywhere()
-    load = Load(
-        port=faults.web.port,
-        key=faults.key,
-        models=names,
-        calls=calls,
-        parallel=PARALLEL,
-        seed=13,
-        streams=0.0,
-    )
-    callers = asked(load)
-    faults.settled()
-    journal = faults.providers.take()
+    callers, journal = _asked_with_fallback(faults, names, calls, seed=13, streams=0.0)
     found = books.audit(books.entries_of(faults.url, names), journal, callers.told, _price(faults))
     broken = Counter(line.fault for line in journal if line.fault in IN_BODY)
     figures(

@@ -7,12 +7,16 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import pytest
+
+from tests.support import databases
 from torana.cli.main import main
 
 PROGRAM = Path(sys.executable).with_name("torana")
@@ -102,3 +106,13 @@ class InProcess(Runner):
         except SystemExit as ended:
             return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
         return 0
+
+
+def command_line(request: pytest.FixtureRequest, folder: Path) -> Iterator[InProcess]:
+    """A command line with an empty database of the kind that a fixture's parameter names."""
+    settings = {"TORANA_SECRET_KEYS": SECRET_KEY}
+    if request.param == "sqlite":
+        yield InProcess(folder, settings)
+        return
+    with databases.postgres_url(request.getfixturevalue("postgres_server")) as url:
+        yield InProcess(folder, settings | {"TORANA_DATABASE_URL": url})

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.cli.runners import SECRET_KEY, InProcess, Runner
-from tests.support import databases
+from tests.integration.cli.runners import Runner, command_line
 
 KEY = ("keys", "create", "--project", "red", "--name")
 
@@ -20,12 +19,8 @@ def runner(
 ) -> Iterator[Runner]:
     """A command line with a database in which there is a project `red`."""
     folder = tmp_path_factory.mktemp("cli")
-    settings = {"TORANA_SECRET_KEYS": SECRET_KEY}
-    if request.param == "sqlite":
-        yield prepared(InProcess(folder, settings))
-        return
-    with databases.postgres_url(request.getfixturevalue("postgres_server")) as url:
-        yield prepared(InProcess(folder, settings | {"TORANA_DATABASE_URL": url}))
+    for made in command_line(request, folder):
+        yield prepared(made)
 
 
 def prepared(runner: Runner) -> Runner:

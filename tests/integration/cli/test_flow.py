@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from tests.integration.cli.runners import SECRET_KEY, InProcess, Installed, Runner
+from tests.integration.cli.runners import SECRET_KEY, Installed, Runner, command_line
 from tests.integration.ledger.books import Books, settlement
-from tests.support import databases
 from torana.auth.api_keys import is_well_formed
 from torana.db.models import Balance
 from torana.db.revision import HEAD
@@ -27,12 +26,8 @@ def runner(
 ) -> Iterator[Runner]:
     """A command line with an empty database that `db upgrade` was run on."""
     folder = tmp_path_factory.mktemp("cli")
-    settings = {"TORANA_SECRET_KEYS": SECRET_KEY}
-    if request.param == "sqlite":
-        yield upgraded(InProcess(folder, settings))
-        return
-    with databases.postgres_url(request.getfixturevalue("postgres_server")) as url:
-        yield upgraded(InProcess(folder, settings | {"TORANA_DATABASE_URL": url}))
+    for made in command_line(request, folder):
+        yield upgraded(made)
 
 
 def upgraded(runner: Runner) -> Runner:
